@@ -1,0 +1,1 @@
+//! Compiles the .proto files of a service in its build script and keeps their descriptors.

@@ -1,0 +1,1 @@
+//! Write a micro service in twenty lines: handlers, registration, credentials, and clients of the platform.

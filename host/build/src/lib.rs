@@ -1,0 +1,1 @@
+//! From source to a runnable artifact, one file a language.

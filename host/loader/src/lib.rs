@@ -1,0 +1,1 @@
+//! Finding, inspecting, verifying and loading plugin libraries.

@@ -1,0 +1,1 @@
+//! The micro binary: the server of the platform and its command line.

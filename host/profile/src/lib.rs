@@ -1,0 +1,1 @@
+//! Profile manifests: search path, extends, variables, validation.

@@ -1,0 +1,1 @@
+//! The gRPC doors: calls pass through undecoded, with reflection and health of everything callable.

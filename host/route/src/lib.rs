@@ -1,0 +1,1 @@
+//! From a service name to a node: registry snapshot, choice of node, pooled connections.

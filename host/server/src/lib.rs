@@ -1,0 +1,1 @@
+//! Boot, serve, drain: puts a server together from a resolved profile.

@@ -1,0 +1,1 @@
+//! The core services of the platform, each written over modules.

@@ -1,0 +1,1 @@
+//! Conformance suites: every promise of each module as a named rule, run against any implementation.

@@ -1,0 +1,1 @@
+//! The process plugin: a runtime that runs services as local processes.

@@ -1,0 +1,3 @@
+//! The project's own commands: build-plugins, server, test, bench, dist, tidy.
+
+fn main() {}
