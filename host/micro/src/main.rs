@@ -1,1 +1,3 @@
 //! The micro binary: the server of the platform and its command line.
+
+fn main() {}
