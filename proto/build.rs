@@ -23,6 +23,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
     tonic_prost_build::configure()
         .bytes(".")
+        // Its `connect` helper collides with the method Network.Connect; callers bring a channel.
+        .build_transport(false)
         .compile_fds(descriptors)?;
     Ok(())
 }

@@ -1,1 +1,28 @@
-//! The contract between the micro server and its plugins: traits, types and the stable ABI beneath them.
+//! The contract between the micro server and its plugins.
+//!
+//! A plugin author implements one or more of the module traits ([`Store`], [`Blob`], [`Registry`],
+//! [`Runtime`]) as plain async Rust and exports them with [`export_plugin!`]. The host calls the
+//! matching handle ([`StoreHandle`], …), which has the same methods and is made either from any
+//! implementation in the same program or from a loaded library. The stable ABI between the two
+//! lives in `abi` and shows in no signature here.
+
+pub mod blob;
+mod call;
+mod error;
+mod host;
+pub mod registry;
+pub mod runtime;
+pub mod store;
+mod stream;
+
+pub use blob::{Blob, BlobHandle};
+pub use call::{Call, TraceContext};
+pub use error::{Code, Error, Result};
+pub use host::Host;
+pub use registry::{Registry, RegistryHandle};
+pub use runtime::{Runtime, RuntimeHandle};
+pub use store::{Store, StoreHandle};
+pub use stream::{BoxFuture, BoxStream, ByteStream};
+
+// What appears in the signatures above, so that an author needs no second dependency for it.
+pub use bytes::Bytes;

@@ -73,8 +73,7 @@ pub mod store {
 
 /// Every file here as an encoded `google.protobuf.FileDescriptorSet`, comments included:
 /// what reflection serves and what JSON is read with.
-pub const FILE_DESCRIPTOR_SET: &[u8] =
-    include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
 /// The descriptors of [`FILE_DESCRIPTOR_SET`], parsed once.
 pub fn descriptor_pool() -> &'static DescriptorPool {

@@ -1,0 +1,115 @@
+//! The store as the host calls it, wherever the implementation lives.
+
+use std::sync::Arc;
+
+use super::{Commit, ListQuery, Page, Record, Store, Table, Version};
+use crate::{BoxFuture, Call, Result};
+
+/// [`Store`] behind a pointer: an async trait has no `dyn` of its own.
+pub(crate) trait DynStore: Send + Sync {
+    fn read<'a>(
+        &'a self,
+        call: &'a Call,
+        table: Table<'a>,
+        key: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Record>>>;
+    fn list<'a>(
+        &'a self,
+        call: &'a Call,
+        table: Table<'a>,
+        query: &'a ListQuery<'a>,
+    ) -> BoxFuture<'a, Result<Page>>;
+    fn commit<'a>(&'a self, call: &'a Call, commit: &'a Commit) -> BoxFuture<'a, Result<Version>>;
+    fn databases<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<Vec<String>>>;
+    fn tables<'a>(
+        &'a self,
+        call: &'a Call,
+        database: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<String>>>;
+    fn health<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<()>>;
+    fn shutdown<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<()>>;
+}
+
+impl<T: Store> DynStore for T {
+    fn read<'a>(
+        &'a self,
+        call: &'a Call,
+        table: Table<'a>,
+        key: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Record>>> {
+        Box::pin(Store::read(self, call, table, key))
+    }
+    fn list<'a>(
+        &'a self,
+        call: &'a Call,
+        table: Table<'a>,
+        query: &'a ListQuery<'a>,
+    ) -> BoxFuture<'a, Result<Page>> {
+        Box::pin(Store::list(self, call, table, query))
+    }
+    fn commit<'a>(&'a self, call: &'a Call, commit: &'a Commit) -> BoxFuture<'a, Result<Version>> {
+        Box::pin(Store::commit(self, call, commit))
+    }
+    fn databases<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<Vec<String>>> {
+        Box::pin(Store::databases(self, call))
+    }
+    fn tables<'a>(
+        &'a self,
+        call: &'a Call,
+        database: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<String>>> {
+        Box::pin(Store::tables(self, call, database))
+    }
+    fn health<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<()>> {
+        Box::pin(Store::health(self, call))
+    }
+    fn shutdown<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<()>> {
+        Box::pin(Store::shutdown(self, call))
+    }
+}
+
+/// A store, in this program or in a loaded library. Clones share it.
+#[derive(Clone)]
+pub struct StoreHandle(Arc<dyn DynStore>);
+
+impl StoreHandle {
+    /// The handle of an implementation in this program.
+    pub fn new(store: impl Store) -> Self {
+        Self(Arc::new(store))
+    }
+
+    /// See [`Store::read`].
+    pub async fn read(&self, call: &Call, table: Table<'_>, key: &str) -> Result<Option<Record>> {
+        self.0.read(call, table, key).await
+    }
+
+    /// See [`Store::list`].
+    pub async fn list(&self, call: &Call, table: Table<'_>, query: &ListQuery<'_>) -> Result<Page> {
+        self.0.list(call, table, query).await
+    }
+
+    /// See [`Store::commit`].
+    pub async fn commit(&self, call: &Call, commit: &Commit) -> Result<Version> {
+        self.0.commit(call, commit).await
+    }
+
+    /// See [`Store::databases`].
+    pub async fn databases(&self, call: &Call) -> Result<Vec<String>> {
+        self.0.databases(call).await
+    }
+
+    /// See [`Store::tables`].
+    pub async fn tables(&self, call: &Call, database: &str) -> Result<Vec<String>> {
+        self.0.tables(call, database).await
+    }
+
+    /// See [`Store::health`].
+    pub async fn health(&self, call: &Call) -> Result<()> {
+        self.0.health(call).await
+    }
+
+    /// See [`Store::shutdown`].
+    pub async fn shutdown(&self, call: &Call) -> Result<()> {
+        self.0.shutdown(call).await
+    }
+}
