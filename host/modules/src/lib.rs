@@ -1,1 +1,83 @@
 //! The live modules of a server, each behind a handle that can be swapped.
+//!
+//! Whoever needs a module asks [`Modules`] for its handle for each piece of work, and keeps it no
+//! longer than that, so that another instance can take its place.
+
+mod health;
+mod live;
+
+pub use health::ModuleHealth;
+pub use micro_profile::Module;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use micro_plugin_api::{BlobHandle, RegistryHandle, RuntimeHandle, StoreHandle};
+
+use crate::{health::Checks, live::Live};
+
+/// The store database of the platform's own records (accounts, rules, keys, what runs). No
+/// namespace can have this name, so no user reaches it through a core service.
+pub const PLATFORM_DATABASE: &str = "$platform";
+
+/// The modules that a server stands on. Shared by everything in it.
+pub struct Modules {
+    store: ArcSwap<Live<StoreHandle>>,
+    blob: ArcSwap<Live<BlobHandle>>,
+    registry: ArcSwap<Live<RegistryHandle>>,
+    runtime: ArcSwap<Live<RuntimeHandle>>,
+    checks: Checks,
+}
+
+impl Modules {
+    /// The modules of these handles; their plugins are called `built-in`.
+    pub fn from_handles(
+        store: StoreHandle,
+        blob: BlobHandle,
+        registry: RegistryHandle,
+        runtime: RuntimeHandle,
+    ) -> Arc<Self> {
+        const PLUGIN: &str = "built-in";
+        Self::from_live(
+            Live::new(PLUGIN, store),
+            Live::new(PLUGIN, blob),
+            Live::new(PLUGIN, registry),
+            Live::new(PLUGIN, runtime),
+        )
+    }
+
+    fn from_live(
+        store: Live<StoreHandle>,
+        blob: Live<BlobHandle>,
+        registry: Live<RegistryHandle>,
+        runtime: Live<RuntimeHandle>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            store: ArcSwap::from_pointee(store),
+            blob: ArcSwap::from_pointee(blob),
+            registry: ArcSwap::from_pointee(registry),
+            runtime: ArcSwap::from_pointee(runtime),
+            checks: Checks::default(),
+        })
+    }
+
+    /// The store.
+    pub fn store(&self) -> StoreHandle {
+        self.store.load().handle.clone()
+    }
+
+    /// The blob store.
+    pub fn blob(&self) -> BlobHandle {
+        self.blob.load().handle.clone()
+    }
+
+    /// The registry.
+    pub fn registry(&self) -> RegistryHandle {
+        self.registry.load().handle.clone()
+    }
+
+    /// The runtime.
+    pub fn runtime(&self) -> RuntimeHandle {
+        self.runtime.load().handle.clone()
+    }
+}

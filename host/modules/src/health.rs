@@ -1,0 +1,170 @@
+//! Whether each module could serve a call now: asked on request and periodically, the last answer
+//! readable without waiting.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwapOption;
+use micro_plugin_api::{Call, Result};
+use micro_profile::Module;
+use tokio::{
+    runtime,
+    task::{JoinHandle, spawn_blocking},
+    time::{MissedTickBehavior, interval, timeout},
+};
+
+use crate::{
+    Modules,
+    live::{Handle, Live},
+};
+
+/// How often modules are asked in the background.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long a module may take to answer before it counts as failed.
+const DEADLINE: Duration = Duration::from_secs(3);
+
+/// What a module answered when it was asked how it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModuleHealth {
+    /// The module.
+    pub module: &'static str,
+    /// The plugin that fills it.
+    pub plugin: String,
+    /// Why it cannot serve, if it cannot.
+    pub error: Option<String>,
+}
+
+/// The state of the checks of all modules.
+#[derive(Default)]
+pub(crate) struct Checks {
+    last: ArcSwapOption<Vec<ModuleHealth>>,
+    /// For each module, whether a check of it is under way.
+    busy: [Arc<AtomicBool>; Module::ALL.len()],
+}
+
+impl Modules {
+    /// Asks every module now, all at once, and answers when each has answered or has failed to
+    /// within three seconds.
+    pub async fn health(&self) -> Vec<ModuleHealth> {
+        let [store, blob, registry, runtime] = &self.checks.busy;
+        let (store, blob, registry, runtime) = tokio::join!(
+            check(Module::Store, self.store.load_full(), store),
+            check(Module::Blob, self.blob.load_full(), blob),
+            check(Module::Registry, self.registry.load_full(), registry),
+            check(Module::Runtime, self.runtime.load_full(), runtime),
+        );
+        let all = vec![store, blob, registry, runtime];
+        self.checks.last.store(Some(Arc::new(all.clone())));
+        all
+    }
+
+    /// What the modules answered last; `None` when they have not been asked yet.
+    pub fn last_health(&self) -> Option<Arc<Vec<ModuleHealth>>> {
+        self.checks.last.load_full()
+    }
+
+    /// Asks every module every five seconds from now on, on this tokio runtime, until the modules
+    /// are dropped or the task is aborted. A change for better or worse is logged.
+    pub fn watch_health(self: &Arc<Self>) -> JoinHandle<()> {
+        let modules = Arc::downgrade(self);
+        tokio::spawn(async move {
+            let mut ticks = interval(INTERVAL);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                let Some(modules) = modules.upgrade() else {
+                    return;
+                };
+                let before = modules.last_health();
+                let now = modules.health().await;
+                log_changes(before.as_deref().map_or(&[], Vec::as_slice), &now);
+            }
+        })
+    }
+}
+
+/// Asks one module. The call runs on a thread that may block, since a plugin that blocks must not
+/// hold up whoever asks how it is; and only one at a time, so that one which never comes back
+/// costs one thread and no more.
+async fn check<H: Handle>(
+    module: Module,
+    live: Arc<Live<H>>,
+    busy: &Arc<AtomicBool>,
+) -> ModuleHealth {
+    let plugin = live.plugin.clone();
+    let error = if busy.swap(true, Ordering::AcqRel) {
+        Some("an earlier health check has not come back yet".to_owned())
+    } else {
+        ask(live, Busy(busy.clone()))
+            .await
+            .err()
+            .map(|error| error.message().to_owned())
+    };
+    ModuleHealth {
+        module: module.as_str(),
+        plugin,
+        error,
+    }
+}
+
+/// Says that a check has ended, however it did.
+struct Busy(Arc<AtomicBool>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+async fn ask<H: Handle>(live: Arc<Live<H>>, busy: Busy) -> Result<()> {
+    let late = || {
+        micro_plugin_api::Error::deadline(format!(
+            "its health check did not answer within {} s",
+            DEADLINE.as_secs()
+        ))
+    };
+    let runtime = runtime::Handle::current();
+    let asked = spawn_blocking(move || {
+        let _busy = busy;
+        let call = Call::new("").with_timeout(DEADLINE);
+        runtime.block_on(timeout(DEADLINE, live.handle.health(&call)))
+    });
+    // A little longer than the call itself has: this one is for a plugin that blocks its thread.
+    match timeout(DEADLINE + Duration::from_millis(500), asked).await {
+        Ok(Ok(Ok(answer))) => answer,
+        Ok(Ok(Err(_))) | Err(_) => Err(late()),
+        Ok(Err(_)) => Err(micro_plugin_api::Error::internal(
+            "its health check panicked",
+        )),
+    }
+}
+
+fn log_changes(before: &[ModuleHealth], now: &[ModuleHealth]) {
+    for health in now {
+        let was = before.iter().find(|other| other.module == health.module);
+        let was_failing = was.is_some_and(|was| was.error.is_some());
+        match &health.error {
+            Some(error) if was.is_none_or(|was| was.error != health.error) => {
+                tracing::warn!(
+                    module = health.module,
+                    plugin = health.plugin,
+                    "module is not ready: {error}"
+                );
+            }
+            None if was_failing => {
+                tracing::info!(
+                    module = health.module,
+                    plugin = health.plugin,
+                    "module is ready again"
+                );
+            }
+            _ => {}
+        }
+    }
+}

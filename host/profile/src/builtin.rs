@@ -1,0 +1,15 @@
+//! The profiles that every binary carries: a server needs no file to start.
+
+/// Name and text of each built-in profile. A file of the same name on the search path wins.
+pub const BUILTIN: &[(&str, &str)] = &[
+    ("local", include_str!("../../../profiles/local.toml")),
+    ("test", include_str!("../../../profiles/test.toml")),
+];
+
+/// The text of the built-in profile `name`.
+pub(crate) fn text(name: &str) -> Option<&'static str> {
+    BUILTIN
+        .iter()
+        .find(|(builtin, _)| *builtin == name)
+        .map(|(_, text)| *text)
+}

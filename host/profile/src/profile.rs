@@ -1,0 +1,148 @@
+//! A resolved profile: the plugin and settings of each module, and where each was written.
+
+use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc};
+
+use serde_json::{Map, Value};
+
+/// An infrastructure role that a plugin fills.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Module {
+    /// Records.
+    Store,
+    /// Large values.
+    Blob,
+    /// Which services exist and where.
+    Registry,
+    /// Where services run.
+    Runtime,
+}
+
+impl Module {
+    /// Every module, in the order in which they are opened.
+    pub const ALL: [Self; 4] = [Self::Store, Self::Blob, Self::Registry, Self::Runtime];
+
+    /// The word for it in a manifest.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Store => "store",
+            Self::Blob => "blob",
+            Self::Registry => "registry",
+            Self::Runtime => "runtime",
+        }
+    }
+
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|module| module.as_str() == word)
+    }
+}
+
+impl fmt::Display for Module {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A line of a manifest. Prints as `FILE:LINE`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// The file; `built-in profile NAME` for one that is part of the binary.
+    pub file: Arc<str>,
+    /// The line, from 1.
+    pub line: usize,
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}
+
+/// The choice for one module. Its `Debug` output names the settings and not their values, which
+/// may be secret.
+#[derive(Clone)]
+pub struct Slot {
+    /// The name of the plugin.
+    pub plugin: String,
+    /// Its settings, variables expanded.
+    pub settings: Map<String, Value>,
+    /// Where the slot begins.
+    pub location: Location,
+    /// The line of each setting by its dotted key (`tls.ca`, `endpoints`), and of `plugin`.
+    pub(crate) lines: BTreeMap<String, usize>,
+}
+
+impl Slot {
+    /// Where the setting of a dotted key (`endpoints`, `tls.ca`, or `plugin`) was written; of a
+    /// key that is not there, where the closest thing around it was.
+    pub fn locate(&self, key: &str) -> Location {
+        let mut key = key;
+        loop {
+            if let Some(line) = self.lines.get(key) {
+                return Location {
+                    file: self.location.file.clone(),
+                    line: *line,
+                };
+            }
+            match key.rsplit_once(['.', '[']) {
+                Some((outer, _)) => key = outer,
+                None => return self.location.clone(),
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slot")
+            .field("plugin", &self.plugin)
+            .field("settings", &self.settings.keys().collect::<Vec<_>>())
+            .field("location", &self.location)
+            .finish()
+    }
+}
+
+/// Where the library of a plugin is, and what it must be: `[plugins.NAME]`.
+#[derive(Clone, Debug)]
+pub struct PluginSource {
+    /// The library. A bare file name is looked up where plugins are; anything else that is
+    /// relative stands below the folder of the manifest.
+    pub path: Option<PathBuf>,
+    /// The SHA-256 that the file must have, 64 lower-case hexadecimal digits.
+    pub sha256: Option<String>,
+    /// Where this was written.
+    pub location: Location,
+}
+
+/// Where a server's signing keys come from, when its command line does not say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keys {
+    /// A file of the user who runs the server, made at the first start.
+    #[default]
+    File,
+    /// Made at boot and gone with the process: tokens do not outlive a restart.
+    Memory,
+}
+
+/// What a profile says of the server itself: `[server]`.
+#[derive(Clone, Debug, Default)]
+pub struct ServerSettings {
+    /// `keys = "file"` (the default) or `keys = "memory"`.
+    pub keys: Keys,
+    /// Where this was written, if it was.
+    pub location: Option<Location>,
+}
+
+/// A profile, with everything that it extends.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// The name or path that was asked for.
+    pub name: String,
+    /// The manifests it is made of: itself first, then what it extends.
+    pub files: Vec<Arc<str>>,
+    /// The choice for each module that has one.
+    pub slots: BTreeMap<Module, Slot>,
+    /// What is said of plugins, by name.
+    pub plugins: BTreeMap<String, PluginSource>,
+    /// What is said of the server itself.
+    pub server: ServerSettings,
+}

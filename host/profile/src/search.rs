@@ -1,0 +1,150 @@
+//! Where profiles are looked for.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use crate::{ProfileError, builtin};
+
+/// Names that have no manifest: what a command line and a service say in `MICRO_PROFILE`.
+pub const RESERVED: [&str; 2] = ["client", "service"];
+
+/// Where profiles are looked for by name, and what the variables in them stand for.
+#[derive(Clone)]
+pub struct Search {
+    folders: Vec<PathBuf>,
+    env: Arc<dyn Fn(&str) -> Option<String> + Send + Sync>,
+}
+
+/// A manifest that was found.
+pub(crate) struct Found {
+    /// What error messages call it.
+    pub(crate) file: Arc<str>,
+    /// The same manifest has the same identity, however it was named.
+    pub(crate) identity: String,
+    pub(crate) folder: Option<PathBuf>,
+    pub(crate) text: String,
+}
+
+impl Search {
+    /// In `folders`, first to last, and then among the built-in profiles. `env` is asked for the
+    /// variables.
+    pub fn new(
+        folders: impl IntoIterator<Item = PathBuf>,
+        env: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            folders: folders.into_iter().collect(),
+            env: Arc::new(env),
+        }
+    }
+
+    /// In the order users are promised: the folders of `path` (`$MICRO_PROFILE_PATH`, separated by
+    /// colons), `~/.micro/profiles`, `<prefix>/share/micro/profiles` for a program that is
+    /// installed as `<prefix>/bin/micro`, and the built-in ones. Variables come from the
+    /// environment of this process.
+    pub fn standard(path: Option<&str>, home: Option<&Path>, program: Option<&Path>) -> Self {
+        let listed = path
+            .into_iter()
+            .flat_map(|path| path.split(':').filter(|folder| !folder.is_empty()))
+            .map(PathBuf::from);
+        let own = home.map(|home| home.join(".micro/profiles"));
+        let shared = program
+            .and_then(Path::parent)
+            .and_then(Path::parent)
+            .map(|prefix| prefix.join("share/micro/profiles"));
+        // A value that is not UTF-8 cannot stand in a TOML string: as if it were not set.
+        Self::new(listed.chain(own).chain(shared), |name| {
+            std::env::var(name).ok()
+        })
+    }
+
+    pub(crate) fn env(&self) -> &dyn Fn(&str) -> Option<String> {
+        &*self.env
+    }
+
+    /// The manifest of a name or path; a relative path stands below `base` (the folder of the
+    /// manifest that names it), or else below the current folder.
+    pub(crate) fn find(
+        &self,
+        name_or_path: &str,
+        base: Option<&Path>,
+    ) -> Result<Found, ProfileError> {
+        if RESERVED.contains(&name_or_path) {
+            return Err(ProfileError::Reserved(name_or_path.to_owned()));
+        }
+        if name_or_path.contains('/') || name_or_path.ends_with(".toml") {
+            let path = base.map_or_else(
+                || PathBuf::from(name_or_path),
+                |base| base.join(name_or_path),
+            );
+            return read(path);
+        }
+        let is_name = !name_or_path.is_empty()
+            && !name_or_path.starts_with('.')
+            && name_or_path
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+        if !is_name {
+            return Err(ProfileError::BadName(name_or_path.to_owned()));
+        }
+        for folder in &self.folders {
+            let path = folder.join(format!("{name_or_path}.toml"));
+            if path.is_file() {
+                return read(path);
+            }
+        }
+        if let Some(text) = builtin::text(name_or_path) {
+            let file: Arc<str> = format!("built-in profile {name_or_path}").into();
+            return Ok(Found {
+                identity: file.to_string(),
+                file,
+                folder: None,
+                text: text.to_owned(),
+            });
+        }
+        Err(ProfileError::NotFound {
+            name: name_or_path.to_owned(),
+            places: self.places(),
+        })
+    }
+
+    fn places(&self) -> String {
+        let builtin: Vec<_> = builtin::BUILTIN.iter().map(|(name, _)| *name).collect();
+        let builtin = format!("among the built-in profiles ({})", builtin.join(", "));
+        if self.folders.is_empty() {
+            return builtin;
+        }
+        let folders: Vec<_> = self
+            .folders
+            .iter()
+            .map(|folder| folder.display().to_string())
+            .collect();
+        format!("in {} and {builtin}", folders.join(", "))
+    }
+}
+
+impl fmt::Debug for Search {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Search")
+            .field("folders", &self.folders)
+            .finish_non_exhaustive()
+    }
+}
+
+fn read(path: PathBuf) -> Result<Found, ProfileError> {
+    let failed = |source| ProfileError::Read {
+        path: path.clone(),
+        source,
+    };
+    let text = std::fs::read_to_string(&path).map_err(failed)?;
+    let identity = std::fs::canonicalize(&path).map_err(failed)?;
+    Ok(Found {
+        file: path.display().to_string().into(),
+        identity: identity.display().to_string(),
+        folder: identity.parent().map(Path::to_owned),
+        text,
+    })
+}
