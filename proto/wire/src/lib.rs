@@ -1,1 +1,9 @@
 //! What every door and service agrees on: paths, metadata, the one error, and JSON spoken over protobuf services.
+
+pub mod error;
+pub mod frame;
+pub mod metadata;
+pub mod path;
+pub mod schema;
+
+pub use error::Error;
