@@ -1,0 +1,162 @@
+//! `cargo xtask dist`: one archive that runs from any folder.
+//!
+//! `bin/micro`, `lib/micro/plugins/*.so`, `share/micro/profiles/*.toml` and `share/micro/sdk`, the
+//! sources that a server patches into the services it builds.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use flate2::{Compression, write::GzEncoder};
+
+use crate::{
+    cargo::{Build, cargo, output, root},
+    plugins::{build_with_server, names},
+};
+
+/// The packages of the sdk and their folders.
+const SDK: [&str; 4] = ["proto", "proto/wire", "framework", "framework/build"];
+
+/// Pack what a user installs into one archive.
+#[derive(Args)]
+pub(crate) struct Dist {
+    /// Where to put the archive.
+    #[arg(long, default_value = "dist")]
+    output: PathBuf,
+
+    /// Pack the debug build: quick, for trying the archive itself.
+    #[arg(long)]
+    debug: bool,
+}
+
+impl Dist {
+    pub(crate) fn run(self) -> Result<()> {
+        let build = Build::from_flag(!self.debug);
+        let plugins = names()?;
+        build_with_server(build, &plugins)?;
+
+        let name = format!("micro-{}-{}", version()?, host()?);
+        let folder = root().join(&self.output);
+        fs::create_dir_all(&folder)?;
+        let path = folder.join(format!("{name}.tar.gz"));
+        let mut archive = Archive::create(&path, &name)?;
+        archive.file(&build.folder().join("micro"), "bin/micro")?;
+        for plugin in &plugins {
+            let library = format!("libmicro_{plugin}.so");
+            archive.file(
+                &build.folder().join(&library),
+                &format!("lib/micro/plugins/{library}"),
+            )?;
+        }
+        for file in tracked("profiles")? {
+            archive.file(&root().join(&file), &format!("share/micro/{file}"))?;
+        }
+        for package in SDK {
+            for file in tracked(package)? {
+                archive.file(&root().join(&file), &format!("share/micro/sdk/{file}"))?;
+            }
+        }
+        archive.text(&sdk_workspace()?, "share/micro/sdk/Cargo.toml")?;
+        archive.file(&root().join("Cargo.lock"), "share/micro/sdk/Cargo.lock")?;
+        archive.file(&root().join("LICENSE"), "LICENSE")?;
+        archive.finish()?;
+        println!("{}", path.display());
+        Ok(())
+    }
+}
+
+/// The root manifest of the sdk: ours, with its own packages alone.
+fn sdk_workspace() -> Result<String> {
+    let mut manifest: toml::Table = fs::read_to_string(root().join("Cargo.toml"))?.parse()?;
+    let workspace = manifest
+        .get_mut("workspace")
+        .and_then(toml::Value::as_table_mut)
+        .context("Cargo.toml has no [workspace]")?;
+    let members = SDK.map(toml::Value::from).to_vec();
+    workspace.insert("members".to_owned(), members.into());
+    workspace.remove("exclude");
+    if let Some(dependencies) = workspace
+        .get_mut("dependencies")
+        .and_then(toml::Value::as_table_mut)
+    {
+        dependencies.retain(|_, dependency| {
+            dependency
+                .get("path")
+                .and_then(toml::Value::as_str)
+                .is_none_or(|path| SDK.contains(&path))
+        });
+    }
+    Ok(toml::to_string(&manifest)?)
+}
+
+/// The files below `folder` that belong to the project, not what somebody left there.
+fn tracked(folder: &str) -> Result<Vec<String>> {
+    let mut git = std::process::Command::new("git");
+    git.current_dir(root()).args(["ls-files", "--", folder]);
+    Ok(output(&mut git)?
+        .lines()
+        .map(str::to_owned)
+        .filter(|file| root().join(file).is_file())
+        .collect())
+}
+
+fn version() -> Result<String> {
+    let id = output(&mut cargo(["pkgid", "--package", "micro"]))?;
+    let (_, version) = id
+        .trim()
+        .rsplit_once(['#', '@'])
+        .context("cargo pkgid gave no version")?;
+    Ok(version.to_owned())
+}
+
+/// The triple that this machine builds for.
+fn host() -> Result<String> {
+    let mut rustc = std::process::Command::new("rustc");
+    let text = output(rustc.arg("-vV"))?;
+    text.lines()
+        .find_map(|line| line.strip_prefix("host: "))
+        .map(str::to_owned)
+        .context("rustc -vV names no host")
+}
+
+/// A gzipped tar whose entries all stand below one folder.
+struct Archive {
+    tar: tar::Builder<GzEncoder<File>>,
+    top: String,
+}
+
+impl Archive {
+    fn create(path: &Path, top: &str) -> Result<Self> {
+        let file =
+            File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+        let mut tar = tar::Builder::new(GzEncoder::new(file, Compression::default()));
+        tar.mode(tar::HeaderMode::Deterministic);
+        Ok(Self {
+            tar,
+            top: top.to_owned(),
+        })
+    }
+
+    fn file(&mut self, from: &Path, to: &str) -> Result<()> {
+        self.tar
+            .append_path_with_name(from, format!("{}/{to}", self.top))
+            .with_context(|| format!("cannot pack {}", from.display()))
+    }
+
+    fn text(&mut self, text: &str, to: &str) -> Result<()> {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        header.set_mode(0o644);
+        self.tar
+            .append_data(&mut header, format!("{}/{to}", self.top), text.as_bytes())
+            .with_context(|| format!("cannot pack {to}"))
+    }
+
+    fn finish(self) -> Result<()> {
+        self.tar.into_inner()?.finish()?.sync_all()?;
+        Ok(())
+    }
+}

@@ -1,0 +1,56 @@
+//! `cargo xtask test`: the test command. It builds what the tests load, then runs them all.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::cargo::{cargo, root, run, target};
+
+/// Run every test, on real parts.
+#[derive(Args)]
+pub(crate) struct Test {
+    /// Only the tests that drive the real binary. `MICRO_PROFILE` says under which profile
+    /// (default `local`).
+    #[arg(long)]
+    end_to_end: bool,
+
+    /// Only tests whose names contain one of these, and options for the test programs.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    filters: Vec<String>,
+}
+
+impl Test {
+    pub(crate) fn run(self) -> Result<()> {
+        // `cargo test` does not build the libraries that tests load at run time.
+        run(&mut cargo(["build", "--workspace"]))?;
+        let mut command = cargo(["test", "--workspace", "--no-fail-fast"]);
+        if self.end_to_end {
+            for name in end_to_end_tests()? {
+                command.args(["--test", &name]);
+            }
+        }
+        command
+            .env("MICRO_TEST_SDK", root())
+            .env("MICRO_TEST_BUILD_CACHE", target().join("build-cache"));
+        if !self.filters.is_empty() {
+            command.arg("--").args(&self.filters);
+        }
+        run(&mut command)
+    }
+}
+
+/// The test programs of the crate `tests`: files and folders of `tests/tests`.
+fn end_to_end_tests() -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(root().join("tests/tests"))? {
+        let path: PathBuf = entry?.path();
+        let is_test = path.extension().is_some_and(|extension| extension == "rs")
+            || path.join("main.rs").is_file();
+        if is_test && let Some(name) = path.file_stem() {
+            names.push(name.to_string_lossy().into_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
