@@ -43,7 +43,8 @@ pub(crate) fn build_with_server(build: Build, plugins: &BTreeSet<String>) -> Res
 pub(crate) fn names() -> Result<BTreeSet<String>> {
     let folder = root().join("plugins");
     let mut names = BTreeSet::new();
-    for entry in fs::read_dir(&folder).with_context(|| format!("cannot list {}", folder.display()))?
+    for entry in
+        fs::read_dir(&folder).with_context(|| format!("cannot list {}", folder.display()))?
     {
         let entry = entry?;
         if entry.path().join("Cargo.toml").is_file() {

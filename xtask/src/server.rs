@@ -1,10 +1,7 @@
 //! `cargo xtask server`: the server as a developer runs it, from a checkout.
 
 use std::{
-    collections::BTreeSet,
-    env,
-    os::unix::process::CommandExt as _,
-    process::Command,
+    collections::BTreeSet, env, os::unix::process::CommandExt as _, path::PathBuf, process::Command,
 };
 
 use anyhow::{Context as _, Result};
@@ -42,7 +39,10 @@ impl Server {
         Err(Command::new(folder.join("micro"))
             .args(["server", "--profile", &self.profile])
             .args(&self.flags)
-            .env("MICRO_SDK_PATH", env::var_os("MICRO_SDK_PATH").unwrap_or_else(|| root().into()))
+            .env(
+                "MICRO_SDK_PATH",
+                env::var_os("MICRO_SDK_PATH").unwrap_or_else(|| root().into()),
+            )
             .exec())
         .with_context(|| format!("cannot run {}", folder.join("micro").display()))
     }
@@ -51,7 +51,12 @@ impl Server {
     /// else's libraries, which the server finds for itself.
     fn plugins(&self) -> Result<BTreeSet<String>> {
         let ours = names()?;
-        let profile = micro_profile::load(&self.profile, &micro_profile::Search::default())?;
+        let search = micro_profile::Search::standard(
+            env::var("MICRO_PROFILE_PATH").ok().as_deref(),
+            env::var_os("HOME").map(PathBuf::from).as_deref(),
+            None,
+        );
+        let profile = micro_profile::load(&self.profile, &search)?;
         Ok(profile
             .slots
             .values()

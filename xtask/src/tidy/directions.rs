@@ -19,14 +19,23 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("host/profile", &[]),
     ("host/loader", &["plugin-api"]),
     ("host/build", &[]),
-    ("host/modules", &["plugin-api", "host/loader", "host/profile"]),
+    (
+        "host/modules",
+        &["plugin-api", "host/loader", "host/profile"],
+    ),
     (
         "host/access",
         &["plugin-api", "proto", "proto/wire", "host/modules"],
     ),
     (
         "host/route",
-        &["plugin-api", "proto", "proto/wire", "host/modules", "host/access"],
+        &[
+            "plugin-api",
+            "proto",
+            "proto/wire",
+            "host/modules",
+            "host/access",
+        ],
     ),
     (
         "host/services",
@@ -42,11 +51,23 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     (
         "host/gateway",
-        &["proto", "proto/wire", "host/access", "host/route", "host/services"],
+        &[
+            "proto",
+            "proto/wire",
+            "host/access",
+            "host/route",
+            "host/services",
+        ],
     ),
     (
         "host/proxy",
-        &["proto", "proto/wire", "host/access", "host/route", "host/services"],
+        &[
+            "proto",
+            "proto/wire",
+            "host/access",
+            "host/route",
+            "host/services",
+        ],
     ),
     (
         "host/server",
@@ -67,9 +88,18 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     (
         "host/cli",
-        &["proto", "proto/wire", "framework", "host/profile", "host/loader"],
+        &[
+            "proto",
+            "proto/wire",
+            "framework",
+            "host/profile",
+            "host/loader",
+        ],
     ),
-    ("host/micro", &["host/cli", "host/server", "xtask/workspace-hack"]),
+    (
+        "host/micro",
+        &["host/cli", "host/server", "xtask/workspace-hack"],
+    ),
     ("tests", &["*"]),
     ("xtask", &["*"]),
     ("xtask/workspace-hack", &[]),
@@ -81,11 +111,7 @@ const PLUGIN: &[&str] = &["plugin-api"];
 /// A complaint for each dependency that points the wrong way. Dependencies of tests alone are
 /// free, but that no package of the host may name a plugin, not even there.
 pub(super) fn check() -> Result<Vec<String>> {
-    let text = output(&mut cargo([
-        "metadata",
-        "--format-version=1",
-        "--no-deps",
-    ]))?;
+    let text = output(&mut cargo(["metadata", "--format-version=1", "--no-deps"]))?;
     let metadata: Value = serde_json::from_str(&text)?;
     let packages = metadata["packages"]
         .as_array()
@@ -101,7 +127,10 @@ pub(super) fn check() -> Result<Vec<String>> {
             continue;
         };
         for dependency in package["dependencies"].as_array().into_iter().flatten() {
-            let Some(to) = dependency["name"].as_str().and_then(|name| folders.get(name)) else {
+            let Some(to) = dependency["name"]
+                .as_str()
+                .and_then(|name| folders.get(name))
+            else {
                 continue;
             };
             let for_tests = dependency["kind"] == "dev";
