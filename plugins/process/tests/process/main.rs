@@ -1,0 +1,5 @@
+//! The process runtime, tried with real processes.
+
+mod common;
+mod lifecycle;
+mod logs;
