@@ -290,10 +290,13 @@ impl Reader<'_> {
     }
 
     fn wrong_type(&self, key: &str, wanted: &str, value: &Spanned<DeValue<'_>>) -> ProfileError {
-        let got = value.get_ref().type_str();
+        let got = match value.get_ref().type_str() {
+            kind @ ("integer" | "array") => format!("an {kind}"),
+            kind => format!("a {kind}"),
+        };
         ProfileError::invalid(
             self.at(value.span().start),
-            format!("{key} must be {wanted}, and this is a {got}"),
+            format!("{key} must be {wanted}, not {got}"),
         )
     }
 

@@ -11,11 +11,14 @@ use crate::{ProfileError, builtin};
 /// Names that have no manifest: what a command line and a service say in `MICRO_PROFILE`.
 pub const RESERVED: [&str; 2] = ["client", "service"];
 
+/// What a variable stands for.
+type Env = dyn Fn(&str) -> Option<String> + Send + Sync;
+
 /// Where profiles are looked for by name, and what the variables in them stand for.
 #[derive(Clone)]
 pub struct Search {
     folders: Vec<PathBuf>,
-    env: Arc<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    env: Arc<Env>,
 }
 
 /// A manifest that was found.
@@ -78,7 +81,8 @@ impl Search {
         if name_or_path.contains('/') || name_or_path.ends_with(".toml") {
             let path = base.map_or_else(
                 || PathBuf::from(name_or_path),
-                |base| base.join(name_or_path),
+                // Through its parts, which leaves out a `./` in the middle.
+                |base| base.join(name_or_path).components().collect(),
             );
             return read(path);
         }
