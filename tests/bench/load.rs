@@ -1,0 +1,158 @@
+//! Load for HTTP and gRPC doors: so many callers, each on its next call as soon as the last is answered.
+
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use bytes::Bytes;
+use http::{Request, Uri};
+use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpStream;
+
+/// What a load brought.
+#[derive(Clone, Copy, Debug)]
+pub struct Figures {
+    /// Answered calls a second, over all callers.
+    pub per_second: f64,
+    /// The median time of one call.
+    pub median: Duration,
+}
+
+/// A caller that makes one call after the other.
+pub trait Caller: Send + 'static {
+    /// One call, checked.
+    fn call(&mut self) -> impl Future<Output = Result<()>> + Send;
+}
+
+/// Lets every caller call for `time`, after a short warm-up.
+///
+/// # Errors
+/// If any call fails: figures of failing calls mean nothing.
+pub async fn run<C: Caller>(callers: Vec<C>, time: Duration) -> Result<Figures> {
+    let warm = Instant::now() + time / 5;
+    let end = warm + time;
+    let mut tasks = Vec::new();
+    for mut caller in callers {
+        tasks.push(tokio::spawn(async move {
+            let mut times = Vec::new();
+            loop {
+                let start = Instant::now();
+                if start >= end {
+                    return Ok::<_, anyhow::Error>(times);
+                }
+                caller.call().await?;
+                if start >= warm {
+                    times.push(start.elapsed());
+                }
+            }
+        }));
+    }
+    let mut times = Vec::new();
+    for task in tasks {
+        times.extend(task.await??);
+    }
+    ensure!(!times.is_empty(), "no call was answered within {time:?}");
+    times.sort_unstable();
+    Ok(Figures {
+        per_second: times.len() as f64 / time.as_secs_f64(),
+        median: times[times.len() / 2],
+    })
+}
+
+/// Calls one URL over a connection of its own.
+pub struct HttpCaller {
+    connection: http1::SendRequest<Full<Bytes>>,
+    uri: Uri,
+    expected: &'static [u8],
+}
+
+impl HttpCaller {
+    /// A caller of `uri` (with host and port) that expects this body.
+    pub async fn connect(uri: &str, expected: &'static [u8]) -> Result<Self> {
+        let uri: Uri = uri.parse()?;
+        let address = uri.authority().context("the URL names no host")?.to_string();
+        let stream = TcpStream::connect(&address).await?;
+        stream.set_nodelay(true)?;
+        let (connection, driver) = http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(driver);
+        Ok(Self {
+            connection,
+            uri,
+            expected,
+        })
+    }
+}
+
+impl Caller for HttpCaller {
+    async fn call(&mut self) -> Result<()> {
+        let request = Request::get(self.uri.path_and_query().map_or("/", |path| path.as_str()))
+            .header("host", self.uri.authority().map_or("", |host| host.as_str()))
+            .body(Full::default())?;
+        self.connection.ready().await?;
+        let response = self.connection.send_request(request).await?;
+        let status = response.status();
+        let body = response.into_body().collect().await?.to_bytes();
+        ensure!(
+            status.is_success() && body.as_ref() == self.expected,
+            "{status}: {}",
+            String::from_utf8_lossy(&body)
+        );
+        Ok(())
+    }
+}
+
+/// Makes one unary gRPC call again and again, on a connection that others may share.
+#[derive(Clone)]
+pub struct GrpcCaller {
+    connection: http2::SendRequest<Full<Bytes>>,
+    uri: Uri,
+    message: Bytes,
+}
+
+impl GrpcCaller {
+    /// A caller of `path` at `address` that sends this encoded message.
+    pub async fn connect(address: &str, path: &str, message: &[u8]) -> Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let (connection, driver) = http2::Builder::new(TokioExecutor::new())
+            .initial_stream_window_size(1 << 20)
+            .initial_connection_window_size(1 << 22)
+            .handshake(TokioIo::new(stream))
+            .await?;
+        tokio::spawn(driver);
+        let mut framed = vec![0];
+        framed.extend_from_slice(&u32::try_from(message.len())?.to_be_bytes());
+        framed.extend_from_slice(message);
+        Ok(Self {
+            connection,
+            uri: format!("http://{address}{path}").parse()?,
+            message: framed.into(),
+        })
+    }
+}
+
+impl Caller for GrpcCaller {
+    async fn call(&mut self) -> Result<()> {
+        let request = Request::post(self.uri.clone())
+            .header("content-type", "application/grpc+proto")
+            .header("te", "trailers")
+            .body(Full::new(self.message.clone()))?;
+        self.connection.ready().await?;
+        let response = self.connection.send_request(request).await?;
+        let refused = response.headers().get("grpc-status").cloned();
+        let body = response.into_body().collect().await?;
+        let status = body
+            .trailers()
+            .and_then(|trailers| trailers.get("grpc-status").cloned())
+            .or(refused);
+        ensure!(
+            status.as_ref().is_some_and(|status| status == "0"),
+            "grpc-status {status:?}"
+        );
+        Ok(())
+    }
+}
