@@ -52,7 +52,9 @@ impl Server {
     fn plugins(&self) -> Result<BTreeSet<String>> {
         let ours = names()?;
         let search = micro_profile::Search::standard(
-            env::var("MICRO_PROFILE_PATH").ok().as_deref(),
+            env::var_os("MICRO_PROFILE_PATH")
+                .iter()
+                .flat_map(env::split_paths),
             env::var_os("HOME").map(PathBuf::from).as_deref(),
             None,
         );

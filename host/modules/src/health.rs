@@ -10,16 +10,14 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use micro_plugin_api::{Call, Result};
 use micro_profile::Module;
 use tokio::{
-    runtime,
-    task::{JoinHandle, spawn_blocking},
-    time::{MissedTickBehavior, interval, timeout},
+    task::JoinHandle,
+    time::{MissedTickBehavior, interval},
 };
 
 use crate::{
-    Modules,
+    Modules, blocking,
     live::{Handle, Live},
 };
 
@@ -101,7 +99,12 @@ async fn check<H: Handle>(
     let error = if busy.swap(true, Ordering::AcqRel) {
         Some("an earlier health check has not come back yet".to_owned())
     } else {
-        ask(live, Busy(busy.clone()))
+        let busy = Busy(busy.clone());
+        let ask = move |call| async move {
+            let _busy = busy;
+            live.handle.health(&call).await
+        };
+        blocking::within(DEADLINE, "its health check", ask)
             .await
             .err()
             .map(|error| error.message().to_owned())
@@ -119,29 +122,6 @@ struct Busy(Arc<AtomicBool>);
 impl Drop for Busy {
     fn drop(&mut self) {
         self.0.store(false, Ordering::Release);
-    }
-}
-
-async fn ask<H: Handle>(live: Arc<Live<H>>, busy: Busy) -> Result<()> {
-    let late = || {
-        micro_plugin_api::Error::deadline(format!(
-            "its health check did not answer within {} s",
-            DEADLINE.as_secs()
-        ))
-    };
-    let runtime = runtime::Handle::current();
-    let asked = spawn_blocking(move || {
-        let _busy = busy;
-        let call = Call::new("").with_timeout(DEADLINE);
-        runtime.block_on(timeout(DEADLINE, live.handle.health(&call)))
-    });
-    // A little longer than the call itself has: this one is for a plugin that blocks its thread.
-    match timeout(DEADLINE + Duration::from_millis(500), asked).await {
-        Ok(Ok(Ok(answer))) => answer,
-        Ok(Ok(Err(_))) | Err(_) => Err(late()),
-        Ok(Err(_)) => Err(micro_plugin_api::Error::internal(
-            "its health check panicked",
-        )),
     }
 }
 

@@ -3,8 +3,10 @@
 //! Whoever needs a module asks [`Modules`] for its handle for each piece of work, and keeps it no
 //! longer than that, so that another instance can take its place.
 
+mod blocking;
 mod health;
 mod live;
+mod shutdown;
 
 pub use health::ModuleHealth;
 pub use micro_profile::Module;
@@ -14,7 +16,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use micro_plugin_api::{BlobHandle, RegistryHandle, RuntimeHandle, StoreHandle};
 
-use crate::{health::Checks, live::Live};
+use crate::{health::Checks, live::Live, shutdown::Closers};
 
 /// The store database of the platform's own records (accounts, rules, keys, what runs). No
 /// namespace can have this name, so no user reaches it through a core service.
@@ -27,6 +29,7 @@ pub struct Modules {
     registry: ArcSwap<Live<RegistryHandle>>,
     runtime: ArcSwap<Live<RuntimeHandle>>,
     checks: Checks,
+    closers: Closers,
 }
 
 impl Modules {
@@ -38,26 +41,18 @@ impl Modules {
         runtime: RuntimeHandle,
     ) -> Arc<Self> {
         const PLUGIN: &str = "built-in";
-        Self::from_live(
-            Live::new(PLUGIN, store),
-            Live::new(PLUGIN, blob),
-            Live::new(PLUGIN, registry),
-            Live::new(PLUGIN, runtime),
-        )
-    }
-
-    fn from_live(
-        store: Live<StoreHandle>,
-        blob: Live<BlobHandle>,
-        registry: Live<RegistryHandle>,
-        runtime: Live<RuntimeHandle>,
-    ) -> Arc<Self> {
+        let closers = Closers::default();
+        closers.push(Module::Store.as_str(), store.clone());
+        closers.push(Module::Blob.as_str(), blob.clone());
+        closers.push(Module::Registry.as_str(), registry.clone());
+        closers.push(Module::Runtime.as_str(), runtime.clone());
         Arc::new(Self {
-            store: ArcSwap::from_pointee(store),
-            blob: ArcSwap::from_pointee(blob),
-            registry: ArcSwap::from_pointee(registry),
-            runtime: ArcSwap::from_pointee(runtime),
+            store: ArcSwap::from_pointee(Live::new(PLUGIN, store)),
+            blob: ArcSwap::from_pointee(Live::new(PLUGIN, blob)),
+            registry: ArcSwap::from_pointee(Live::new(PLUGIN, registry)),
+            runtime: ArcSwap::from_pointee(Live::new(PLUGIN, runtime)),
             checks: Checks::default(),
+            closers,
         })
     }
 
@@ -79,5 +74,12 @@ impl Modules {
     /// The runtime.
     pub fn runtime(&self) -> RuntimeHandle {
         self.runtime.load().handle.clone()
+    }
+
+    /// Closes what was opened, the last first, each within five seconds. What fails to close is
+    /// logged: there is nobody left who could do better. Called once, when no call is left;
+    /// calling it again does nothing.
+    pub async fn shutdown(&self) {
+        self.closers.close().await;
     }
 }

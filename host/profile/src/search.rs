@@ -44,15 +44,19 @@ impl Search {
         }
     }
 
-    /// In the order users are promised: the folders of `path` (`$MICRO_PROFILE_PATH`, separated by
-    /// colons), `~/.micro/profiles`, `<prefix>/share/micro/profiles` for a program that is
-    /// installed as `<prefix>/bin/micro`, and the built-in ones. Variables come from the
-    /// environment of this process.
-    pub fn standard(path: Option<&str>, home: Option<&Path>, program: Option<&Path>) -> Self {
+    /// In the order users are promised: the folders of `path` (`$MICRO_PROFILE_PATH`),
+    /// `~/.micro/profiles`, `<prefix>/share/micro/profiles` for a program that is installed as
+    /// `<prefix>/bin/micro`, and the built-in ones. Variables come from the environment of this
+    /// process.
+    pub fn standard(
+        path: impl IntoIterator<Item = PathBuf>,
+        home: Option<&Path>,
+        program: Option<&Path>,
+    ) -> Self {
+        // An empty part of a search path would mean the current folder.
         let listed = path
             .into_iter()
-            .flat_map(|path| path.split(':').filter(|folder| !folder.is_empty()))
-            .map(PathBuf::from);
+            .filter(|folder| !folder.as_os_str().is_empty());
         let own = home.map(|home| home.join(".micro/profiles"));
         let shared = program
             .and_then(Path::parent)

@@ -176,8 +176,8 @@ fn a_file_on_the_search_path_comes_before_the_built_in_one() {
 
     let first = Manifests::new(&[("a.toml", "[store]\nplugin='first'\n")]);
     let second = Manifests::new(&[("a.toml", "[store]\nplugin='second'\n")]);
-    let path = format!("{}::{}", first.path().display(), second.path().display());
-    let search = Search::standard(Some(&path), None, None);
+    let path = ["".into(), first.path().into(), second.path().into()];
+    let search = Search::standard(path, None, None);
     assert_eq!(
         load("a", &search).expect("a").slots[&Module::Store].plugin,
         "first"
@@ -193,7 +193,7 @@ fn the_standard_search_knows_home_and_prefix() {
     ]);
     let home = places.path().join("home");
     let program = places.path().join("usr/bin/micro");
-    let search = Search::standard(None, Some(&home), Some(&program));
+    let search = Search::standard([], Some(&home), Some(&program));
     load("mine", &search).expect("in the home folder");
     load("shared", &search).expect("below the prefix");
 }

@@ -1,0 +1,44 @@
+//! Calls into plugins that must not hold up the caller, whatever the plugin does: it may take for
+//! ever, block its thread, or panic.
+
+use std::{fmt::Display, time::Duration};
+
+use micro_plugin_api::{Call, Error, Result};
+use tokio::{
+    runtime::Handle,
+    task::spawn_blocking,
+    time::{error::Elapsed, timeout},
+};
+
+/// How much longer than its deadline a call is waited for: past that it blocks its thread.
+const MARGIN: Duration = Duration::from_millis(500);
+
+/// Makes a call on a thread that may block and gives it `deadline` to answer. `what` names the
+/// call in the error of one that does not.
+pub(crate) async fn within<F, T>(
+    deadline: Duration,
+    what: impl Display,
+    call: impl FnOnce(Call) -> F + Send + 'static,
+) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+    T: Send + 'static,
+{
+    let runtime = Handle::current();
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the thread is one of those that are there to be blocked"
+    )]
+    let asked = spawn_blocking(move || {
+        let call = call(Call::new("").with_timeout(deadline));
+        runtime.block_on(async { timeout(deadline, call).await })
+    });
+    match timeout(deadline + MARGIN, asked).await {
+        Ok(Ok(Ok(answer))) => answer,
+        Ok(Ok(Err(Elapsed { .. }))) | Err(_) => Err(Error::deadline(format!(
+            "{what} did not answer within {} s",
+            deadline.as_secs_f32()
+        ))),
+        Ok(Err(_)) => Err(Error::internal(format!("{what} panicked"))),
+    }
+}
