@@ -1,0 +1,256 @@
+//! The Ed25519 key that signs tokens: from a file that is made when it is missing, from a text,
+//! or made anew and kept in memory.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use aws_lc_rs::{
+    digest,
+    signature::{Ed25519KeyPair, KeyPair as _},
+};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
+use jsonwebtoken::{DecodingKey, EncodingKey};
+use secrecy::{ExposeSecret as _, SecretString};
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+const PEM_BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
+const PEM_END: &str = "-----END PRIVATE KEY-----";
+
+/// Where the signing key comes from. Printing one shows no secret.
+#[derive(Clone, Debug)]
+pub enum KeySource {
+    /// A PKCS#8 PEM file that its owner alone may read; made if it is missing.
+    File(PathBuf),
+    /// A PKCS#8 PEM text, or base64 of one (`MICRO_AUTH_PRIVATE_KEY`).
+    Text(SecretString),
+    /// Made at start and gone at the end.
+    Memory,
+}
+
+/// Why there is no signing key.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The file cannot be read or made.
+    #[error("cannot {action} the signing key {}: {source}", path.display())]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Others than its owner may read or write the file.
+    #[error("the signing key {} is open to other users; run: chmod 600 {}", .0.display(), .0.display())]
+    Exposed(PathBuf),
+    /// What was given is not a key.
+    #[error(
+        "{origin} holds no Ed25519 private key in PKCS#8 PEM; make one with: openssl genpkey -algorithm ed25519"
+    )]
+    Malformed {
+        /// Where it came from.
+        origin: String,
+    },
+    /// The system has no random numbers.
+    #[error("cannot make a signing key: the system's random number generator failed")]
+    Generate,
+}
+
+impl KeySource {
+    /// Reads the key, or makes it.
+    ///
+    /// # Errors
+    /// A file that cannot be read or made, or that others may read; a text that is no key.
+    pub fn load(&self) -> Result<SigningKey, KeyError> {
+        match self {
+            Self::File(path) => from_file(path),
+            Self::Text(text) => {
+                from_text(text.expose_secret(), || "MICRO_AUTH_PRIVATE_KEY".to_owned())
+            }
+            Self::Memory => SigningKey::new(&generate()?).ok_or(KeyError::Generate),
+        }
+    }
+}
+
+/// A key pair for tokens.
+pub struct SigningKey {
+    pub(crate) kid: String,
+    pub(crate) encoding: EncodingKey,
+    pub(crate) decoding: DecodingKey,
+}
+
+impl SigningKey {
+    fn new(pkcs8: &[u8]) -> Option<Self> {
+        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8).ok()?;
+        let public = pair.public_key().as_ref();
+        let private = pair.to_pkcs8v1().ok()?;
+        Some(Self {
+            kid: thumbprint(public),
+            encoding: EncodingKey::from_ed_der(private.as_ref()),
+            decoding: DecodingKey::from_ed_der(public),
+        })
+    }
+}
+
+/// The name of a public key: its JWK thumbprint (RFC 7638).
+fn thumbprint(public: &[u8]) -> String {
+    let jwk = format!(
+        r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#,
+        URL_SAFE_NO_PAD.encode(public)
+    );
+    URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, jwk.as_bytes()))
+}
+
+fn generate() -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    let pair = Ed25519KeyPair::generate().map_err(|_| KeyError::Generate)?;
+    let document = pair.to_pkcs8v1().map_err(|_| KeyError::Generate)?;
+    Ok(Zeroizing::new(document.as_ref().to_vec()))
+}
+
+fn from_text(text: &str, origin: impl Fn() -> String) -> Result<SigningKey, KeyError> {
+    let malformed = || KeyError::Malformed { origin: origin() };
+    let text = text.trim();
+    let pem = if text.contains(PEM_BEGIN) {
+        Zeroizing::new(text.to_owned())
+    } else {
+        let bytes = STANDARD.decode(text).map_err(|_| malformed())?;
+        Zeroizing::new(String::from_utf8(bytes).map_err(|_| malformed())?)
+    };
+    let pkcs8 = decode_pem(&pem).ok_or_else(malformed)?;
+    SigningKey::new(&pkcs8).ok_or_else(malformed)
+}
+
+fn decode_pem(pem: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let (_, rest) = pem.split_once(PEM_BEGIN)?;
+    let (body, _) = rest.split_once(PEM_END)?;
+    let body: Zeroizing<String> =
+        Zeroizing::new(body.chars().filter(|c| !c.is_whitespace()).collect());
+    STANDARD.decode(body.as_bytes()).ok().map(Zeroizing::new)
+}
+
+fn encode_pem(pkcs8: &[u8]) -> Zeroizing<String> {
+    // An Ed25519 key is 64 characters long: one line of PEM.
+    Zeroizing::new(format!(
+        "{PEM_BEGIN}\n{}\n{PEM_END}\n",
+        STANDARD.encode(pkcs8)
+    ))
+}
+
+fn from_file(path: &Path) -> Result<SigningKey, KeyError> {
+    let failed = |action| {
+        move |source| KeyError::File {
+            action,
+            path: path.to_owned(),
+            source,
+        }
+    };
+    match fs::symlink_metadata(path) {
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            create(path, &generate()?).map_err(failed("make"))?;
+        }
+        Err(error) => return Err(failed("read")(error)),
+    }
+    let mode = fs::metadata(path)
+        .map_err(failed("read"))?
+        .permissions()
+        .mode();
+    if mode & 0o077 != 0 {
+        return Err(KeyError::Exposed(path.to_owned()));
+    }
+    let text = Zeroizing::new(fs::read_to_string(path).map_err(failed("read"))?);
+    from_text(&text, || format!("the file {}", path.display()))
+}
+
+/// Makes the file whole or not at all. Of several servers that start together one wins, and all
+/// read what it wrote: a link, other than a rename, never replaces.
+fn create(path: &Path, pkcs8: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)?;
+    let draft = folder.join(format!(".id_ed25519.{}", Uuid::now_v7()));
+    let written = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&draft)
+        .and_then(|mut file| {
+            file.write_all(encode_pem(pkcs8).as_bytes())?;
+            file.sync_all()
+        })
+        .and_then(|()| match fs::hard_link(&draft, path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            other => other,
+        });
+    // The draft holds the same key, so it must not stay, whatever happened.
+    let removed = fs::remove_file(&draft);
+    written.and(removed)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn one_key_of_many_racing_servers() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("home/id_ed25519");
+        let kids: Vec<String> = thread::scope(|scope| {
+            let servers: Vec<_> = (0..8)
+                .map(|_| scope.spawn(|| KeySource::File(path.clone()).load().unwrap().kid))
+                .collect();
+            servers.into_iter().map(|s| s.join().unwrap()).collect()
+        });
+        assert!(kids.iter().all(|kid| *kid == kids[0]), "{kids:?}");
+        let names: Vec<_> = fs::read_dir(path.parent().unwrap())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        assert_eq!(names, ["id_ed25519"]);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+    }
+
+    #[test]
+    fn refuses_a_key_that_others_can_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        KeySource::File(path.clone()).load().unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        let error = KeySource::File(path).load().err().unwrap().to_string();
+        assert!(error.contains("chmod 600"), "{error}");
+    }
+
+    #[test]
+    fn text_forms() {
+        // RFC 8410, section 10.3: a key as `openssl genpkey` writes it.
+        let pem = format!(
+            "{PEM_BEGIN}\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n{PEM_END}\n"
+        );
+        let plain = KeySource::Text(pem.clone().into()).load().unwrap();
+        let coded = KeySource::Text(STANDARD.encode(&pem).into())
+            .load()
+            .unwrap();
+        assert_eq!(plain.kid, coded.kid);
+        for bad in ["", "hunter2", "aHVudGVyMg=="] {
+            let source = KeySource::Text(bad.into());
+            let error = source.load().err().unwrap().to_string();
+            assert!(!error.contains("hunter2"), "{error}");
+            assert!(!format!("{source:?}").contains("hunter2"));
+        }
+    }
+}
