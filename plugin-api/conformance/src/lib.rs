@@ -1,1 +1,23 @@
 //! Conformance suites: every promise of each module as a named rule, run against any implementation.
+//!
+//! A [`Suite`] is a list of cases. Each gets a handle of its own from a constructor that the
+//! caller gives, runs under a deadline, and ends as passed, failed or skipped in a [`Report`].
+//! Cases work in databases, namespaces and domains with names of their own, so a suite may run
+//! against a backend that holds other data and is never emptied.
+//!
+//! ```no_run
+//! # async fn run(open: impl AsyncFn() -> micro_plugin_api::Result<micro_plugin_api::StoreHandle>) {
+//! let report = micro_plugin_conformance::store::suite().run(open).await;
+//! report.assert_passed();
+//! # }
+//! ```
+
+pub mod blob;
+mod check;
+pub mod registry;
+mod report;
+pub mod store;
+mod suite;
+
+pub use report::{CaseReport, Outcome, Report};
+pub use suite::{Case, Suite};

@@ -1,0 +1,95 @@
+//! What cases are written with: verdicts, `ensure!`, unique names and waiting on a condition.
+
+use std::{
+    fmt,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use micro_plugin_api::{Code, Error, Result};
+
+/// Why a case ended before its end.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    Failed(String),
+    Skipped(String),
+}
+
+/// How a case ended.
+pub(crate) type Verdict<T = ()> = Result<T, Stop>;
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        if error.code() == Code::UNSUPPORTED {
+            Self::Skipped(error.message().to_owned())
+        } else {
+            Self::Failed(format!(
+                "a call failed with {}: {}",
+                error.code(),
+                error.message()
+            ))
+        }
+    }
+}
+
+/// Ends the case as failed, with a formatted reason, unless the condition holds.
+macro_rules! ensure {
+    ($condition:expr, $($reason:tt)+) => {
+        if !$condition {
+            return Err($crate::check::Stop::Failed(format!($($reason)+)));
+        }
+    };
+}
+pub(crate) use ensure;
+
+/// Ends the case as failed unless both are equal.
+pub(crate) fn same<T: PartialEq + fmt::Debug>(what: &str, seen: T, wanted: T) -> Verdict {
+    ensure!(seen == wanted, "{what}: {seen:?} instead of {wanted:?}");
+    Ok(())
+}
+
+/// Ends the case as failed unless the call failed with this code; gives the error.
+pub(crate) fn fails<T: fmt::Debug>(what: &str, result: Result<T>, code: Code) -> Verdict<Error> {
+    match result {
+        Err(error) if error.code() == code => Ok(error),
+        Err(error) if error.code() == Code::UNSUPPORTED => Err(error.into()),
+        Err(error) => Err(Stop::Failed(format!(
+            "{what}: failed with {} ({}) instead of {code}",
+            error.code(),
+            error.message()
+        ))),
+        Ok(value) => Err(Stop::Failed(format!(
+            "{what}: {value:?} instead of an error {code}"
+        ))),
+    }
+}
+
+/// A name that nothing else in the backend bears.
+pub(crate) fn unique(what: &str) -> String {
+    format!("conformance-{what}-{}", uuid::Uuid::new_v4().simple())
+}
+
+/// Milliseconds since the Unix epoch.
+pub(crate) fn unix_millis() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis().try_into().unwrap_or(u64::MAX))
+}
+
+/// Asks again and again until the answer is yes; fails with `what` after ten seconds.
+pub(crate) async fn eventually(what: &str, mut ask: impl AsyncFnMut() -> Verdict<bool>) -> Verdict {
+    let patience = Duration::from_secs(10);
+    let begun = Instant::now();
+    while !ask().await? {
+        ensure!(
+            begun.elapsed() < patience,
+            "not within {patience:?}: {what}"
+        );
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    Ok(())
+}
+
+/// The result of a spawned task, its panic as a failure.
+pub(crate) async fn joined<T>(task: tokio::task::JoinHandle<T>) -> Verdict<T> {
+    task.await
+        .map_err(|error| Stop::Failed(format!("a concurrent task ended badly: {error}")))
+}

@@ -1,0 +1,107 @@
+//! What came of running a suite: for a test to assert on and for a command to print.
+
+use std::{fmt, time::Duration};
+
+use serde::Serialize;
+
+/// How a case ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "outcome", content = "reason", rename_all = "snake_case")]
+pub enum Outcome {
+    /// The rule held.
+    Passed,
+    /// It did not, and this is what was seen instead.
+    Failed(String),
+    /// The implementation says that it does not support what the rule is about.
+    Skipped(String),
+}
+
+/// One case of a run.
+#[derive(Clone, Debug, Serialize)]
+pub struct CaseReport {
+    /// The rule's name, such as `store.list.prefix-is-literal`.
+    pub name: &'static str,
+    /// The rule in one sentence.
+    pub rule: &'static str,
+    /// How it ended.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// How long the case took, opening and shutting down included.
+    pub duration: Duration,
+}
+
+/// Every case of a run, in the suite's order.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// The module that the suite is for.
+    pub module: &'static str,
+    /// The cases.
+    pub cases: Vec<CaseReport>,
+}
+
+impl Report {
+    /// The cases whose rule held.
+    pub fn passed(&self) -> impl Iterator<Item = &CaseReport> {
+        self.cases
+            .iter()
+            .filter(|case| case.outcome == Outcome::Passed)
+    }
+
+    /// The cases whose rule did not hold.
+    pub fn failed(&self) -> impl Iterator<Item = &CaseReport> {
+        self.cases
+            .iter()
+            .filter(|case| matches!(case.outcome, Outcome::Failed(_)))
+    }
+
+    /// The cases that the implementation does not support.
+    pub fn skipped(&self) -> impl Iterator<Item = &CaseReport> {
+        self.cases
+            .iter()
+            .filter(|case| matches!(case.outcome, Outcome::Skipped(_)))
+    }
+
+    /// How the case called `name` ended, if the suite has one.
+    pub fn outcome(&self, name: &str) -> Option<&Outcome> {
+        self.cases
+            .iter()
+            .find(|case| case.name == name)
+            .map(|case| &case.outcome)
+    }
+
+    /// Whether there was a case, and each passed.
+    pub fn is_clean(&self) -> bool {
+        !self.cases.is_empty() && self.passed().count() == self.cases.len()
+    }
+
+    /// For tests: panics with every failed and skipped rule unless all passed.
+    ///
+    /// # Panics
+    /// If a case failed or was skipped, or there was none.
+    pub fn assert_passed(&self) {
+        assert!(self.is_clean(), "{self}");
+    }
+}
+
+/// The cases that did not pass, a line each, below a line of totals.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}: {} passed, {} failed, {} skipped",
+            self.module,
+            self.passed().count(),
+            self.failed().count(),
+            self.skipped().count(),
+        )?;
+        for case in &self.cases {
+            let (word, reason) = match &case.outcome {
+                Outcome::Passed => continue,
+                Outcome::Failed(reason) => ("failed", reason),
+                Outcome::Skipped(reason) => ("skipped", reason),
+            };
+            write!(f, "\n{word} {}: {reason}\n  rule: {}", case.name, case.rule)?;
+        }
+        Ok(())
+    }
+}

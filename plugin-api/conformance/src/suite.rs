@@ -1,0 +1,221 @@
+//! A suite and how it runs: a fresh handle, a deadline and a caught panic for each case.
+
+use std::{
+    panic::AssertUnwindSafe,
+    time::{Duration, Instant},
+};
+
+use futures::{FutureExt as _, future::LocalBoxFuture};
+use micro_plugin_api::{BlobHandle, BoxFuture, Call, RegistryHandle, Result, StoreHandle};
+
+use crate::{
+    check::{Stop, Verdict},
+    report::{CaseReport, Outcome, Report},
+};
+
+/// How long a case may take unless it says otherwise: enough for a slow real backend.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// How long opening and shutting down may take each.
+const LIFECYCLE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// A handle that a suite can be run against.
+pub trait Module: Clone + Send + Sync + 'static {
+    /// Lets the instance behind the handle go.
+    fn shutdown<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<()>>;
+}
+
+macro_rules! module {
+    ($($handle:ty),*) => {$(
+        impl Module for $handle {
+            fn shutdown<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<()>> {
+                Box::pin(<$handle>::shutdown(self, call))
+            }
+        }
+    )*};
+}
+module!(StoreHandle, BlobHandle, RegistryHandle);
+
+/// One rule and the code that checks it.
+pub struct Case<H> {
+    name: &'static str,
+    rule: &'static str,
+    deadline: Duration,
+    check: fn(H) -> LocalBoxFuture<'static, Verdict>,
+}
+
+impl<H> Case<H> {
+    pub(crate) const fn new(
+        name: &'static str,
+        rule: &'static str,
+        check: fn(H) -> LocalBoxFuture<'static, Verdict>,
+    ) -> Self {
+        Self {
+            name,
+            rule,
+            deadline: DEADLINE,
+            check,
+        }
+    }
+
+    /// The rule's name, such as `store.list.prefix-is-literal`.
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The rule in one sentence.
+    pub const fn rule(&self) -> &'static str {
+        self.rule
+    }
+}
+
+/// A case whose check is the async function `$check`.
+macro_rules! case {
+    ($name:literal, $check:path, $rule:literal) => {
+        $crate::Case::new($name, $rule, |handle| Box::pin($check(handle)))
+    };
+}
+pub(crate) use case;
+
+/// The rules of one module.
+pub struct Suite<H> {
+    module: &'static str,
+    cases: Vec<Case<H>>,
+}
+
+impl<H: Module> Suite<H> {
+    pub(crate) fn new(module: &'static str, cases: Vec<Case<H>>) -> Self {
+        Self { module, cases }
+    }
+
+    /// The rules, in the order in which they run.
+    pub fn cases(&self) -> &[Case<H>] {
+        &self.cases
+    }
+
+    /// The same suite with those rules alone whose name begins with `prefix`.
+    #[must_use]
+    pub fn only(mut self, prefix: &str) -> Self {
+        self.cases.retain(|case| case.name.starts_with(prefix));
+        self
+    }
+
+    /// The same suite with `deadline` for each case in place of 30 seconds.
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: Duration) -> Self {
+        for case in &mut self.cases {
+            case.deadline = deadline;
+        }
+        self
+    }
+
+    /// Runs every case, one after another, each against a handle of its own from `open`, which is
+    /// shut down after it.
+    ///
+    /// Must be called on a multi-threaded tokio runtime: cases spawn tasks.
+    pub async fn run<F>(&self, open: F) -> Report
+    where
+        F: AsyncFn() -> Result<H>,
+    {
+        let mut cases = Vec::with_capacity(self.cases.len());
+        for case in &self.cases {
+            let begun = Instant::now();
+            let outcome = match run_case(case, &open).await {
+                Ok(()) => Outcome::Passed,
+                Err(Stop::Failed(reason)) => Outcome::Failed(reason),
+                Err(Stop::Skipped(reason)) => Outcome::Skipped(reason),
+            };
+            cases.push(CaseReport {
+                name: case.name,
+                rule: case.rule,
+                outcome,
+                duration: begun.elapsed(),
+            });
+        }
+        Report {
+            module: self.module,
+            cases,
+        }
+    }
+}
+
+async fn run_case<H: Module>(case: &Case<H>, open: &impl AsyncFn() -> Result<H>) -> Verdict {
+    // The constructor is the caller's own code and need not be `Send`, so it runs here.
+    let opened = AssertUnwindSafe(tokio::time::timeout(LIFECYCLE_DEADLINE, open()))
+        .catch_unwind()
+        .await;
+    let handle = match opened {
+        Ok(Ok(Ok(handle))) => handle,
+        Ok(Ok(Err(error))) => return Err(Stop::Failed(format!("could not be opened: {error}"))),
+        Ok(Err(_)) => return Err(not_within("opened", LIFECYCLE_DEADLINE)),
+        Err(_) => return Err(Stop::Failed("opening it panicked".to_owned())),
+    };
+    let (of_check, check) = (handle.clone(), case.check);
+    let verdict = match on_own_thread(move || check(of_check), case.deadline).await {
+        Ended::Done(verdict) => verdict,
+        Ended::Panicked(text) => Err(Stop::Failed(format!("panicked: {text}"))),
+        Ended::TimedOut => Err(not_within("finished", case.deadline)),
+    };
+    let closing = move || async move { handle.shutdown(&Call::default()).await }.boxed_local();
+    let closed = match on_own_thread(closing, LIFECYCLE_DEADLINE).await {
+        Ended::Done(Ok(())) => Ok(()),
+        Ended::Done(Err(error)) => Err(Stop::Failed(format!("shutdown failed: {error}"))),
+        Ended::Panicked(text) => Err(Stop::Failed(format!("shutdown panicked: {text}"))),
+        Ended::TimedOut => Err(not_within("shut down", LIFECYCLE_DEADLINE)),
+    };
+    verdict.and(closed)
+}
+
+enum Ended<T> {
+    Done(T),
+    Panicked(String),
+    TimedOut,
+}
+
+/// Drives a future on a thread of its own, so that an implementation which blocks it stops neither
+/// the clock nor the next case. The thread of one that never returns is given up.
+async fn on_own_thread<T: Send + 'static>(
+    work: impl FnOnce() -> LocalBoxFuture<'static, T> + Send + 'static,
+    deadline: Duration,
+) -> Ended<T> {
+    let runtime = tokio::runtime::Handle::current();
+    let (done, ended) = tokio::sync::oneshot::channel();
+    let thread = move || {
+        let work = async { tokio::time::timeout(deadline, work()).await };
+        let ended = std::panic::catch_unwind(AssertUnwindSafe(|| runtime.block_on(work)));
+        // Nobody listens any more after the deadline.
+        let _ = done.send(match ended {
+            Ok(Ok(value)) => Ended::Done(value),
+            Ok(Err(_)) => Ended::TimedOut,
+            Err(payload) => Ended::Panicked(panic_text(payload.as_ref())),
+        });
+    };
+    let spawned = std::thread::Builder::new()
+        .name("conformance".to_owned())
+        .spawn(thread);
+    if let Err(error) = spawned {
+        return Ended::Panicked(format!("no thread for the case: {error}"));
+    }
+    // A little more than what the future itself has, which ends more gracefully.
+    let patience = deadline + Duration::from_secs(1);
+    match tokio::time::timeout(patience, ended).await {
+        Ok(Ok(ended)) => ended,
+        Ok(Err(_)) | Err(_) => Ended::TimedOut,
+    }
+}
+
+fn panic_text(payload: &(dyn std::any::Any + Send)) -> String {
+    payload
+        .downcast_ref::<String>()
+        .cloned()
+        .or_else(|| {
+            payload
+                .downcast_ref::<&str>()
+                .map(|text| (*text).to_owned())
+        })
+        .unwrap_or_else(|| "without a text".to_owned())
+}
+
+fn not_within(what: &str, deadline: Duration) -> Stop {
+    Stop::Failed(format!("not {what} within {deadline:?}"))
+}
