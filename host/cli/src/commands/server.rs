@@ -1,0 +1,147 @@
+//! `micro server`: turns flags and variables into [`ServerFlags`]; the binary's main starts the server with them.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
+
+use crate::{
+    context::Context,
+    error::{CliError, Result},
+    server_flags::ServerFlags,
+};
+
+/// The flags of `micro server`.
+#[derive(Debug, Default, clap::Args)]
+pub struct Args {
+    /// The profile that picks the plugins: a name or a path
+    #[arg(long)]
+    profile: Option<String>,
+    /// HOST:PORT of the HTTP gateway; port 0 picks a free one
+    #[arg(long)]
+    api_address: Option<String>,
+    /// HOST:PORT on which the gRPC proxy listens
+    #[arg(long)]
+    proxy_address: Option<String>,
+    /// HOST:PORT on which services reach the platform
+    #[arg(long)]
+    network_address: Option<String>,
+    /// A file that receives the real addresses once the server listens
+    #[arg(long)]
+    addresses_file: Option<String>,
+    /// Comma list of origins whose pages may call the gateway with credentials
+    #[arg(long, value_delimiter = ',')]
+    api_allowed_origins: Vec<String>,
+    /// Folder of what the server keeps
+    #[arg(long)]
+    state: Option<String>,
+    /// Folder of the build cache
+    #[arg(long)]
+    build_cache: Option<String>,
+    /// Colon list of folders to search for plugins first
+    #[arg(long)]
+    plugin_path: Option<String>,
+    /// Colon list of folders to search for profiles first
+    #[arg(long)]
+    profile_path: Option<String>,
+    /// Folder of the framework's sources
+    #[arg(long)]
+    sdk_path: Option<String>,
+    /// Do not create the default account admin
+    #[arg(long, alias = "disable_admin")]
+    auth_disable_admin: bool,
+    /// error, warn, info, debug or trace, or a filter
+    #[arg(long)]
+    log_level: Option<String>,
+    /// A server takes no arguments.
+    #[arg(hide = true)]
+    pub(crate) arguments: Vec<String>,
+}
+
+/// What the server was told.
+///
+/// # Errors
+/// An address that is none, or no `$HOME`.
+pub(crate) fn flags(context: &Context<'_>, args: Args) -> Result<ServerFlags> {
+    if context.globals.proxy_address.is_some() && context.from_flag("MICRO_PROXY") {
+        return Err(CliError::plain(
+            "--proxy_address before `server` says where commands call, which a server does not",
+        )
+        .hint("write `micro server --proxy_address HOST:PORT` to say where the proxy listens"));
+    }
+    let home = context.home()?;
+    let state = args
+        .state
+        .map_or_else(|| home.join(".micro").join("server"), PathBuf::from);
+    Ok(ServerFlags {
+        profile: args
+            .profile
+            .or_else(|| context.globals.profile.clone())
+            .unwrap_or_else(|| "local".to_owned()),
+        api_address: address("api_address", args.api_address, 8080)?,
+        proxy_address: address("proxy_address", args.proxy_address, 8081)?,
+        network_address: address("network_address", args.network_address, 8443)?,
+        addresses_file: args.addresses_file.map(PathBuf::from),
+        allowed_origins: args.api_allowed_origins,
+        build_cache: args
+            .build_cache
+            .map_or_else(|| state.join("build"), PathBuf::from),
+        plugin_path: folders(args.plugin_path.as_deref()),
+        profile_path: folders(args.profile_path.as_deref()),
+        sdk_path: args.sdk_path.map(PathBuf::from),
+        auth_private_key: context
+            .environment
+            .get("MICRO_AUTH_PRIVATE_KEY")
+            .map(Into::into),
+        disable_admin: args.auth_disable_admin,
+        log_level: args.log_level.unwrap_or_else(|| "info".to_owned()),
+        home,
+        state,
+    })
+}
+
+fn folders(list: Option<&str>) -> Vec<PathBuf> {
+    list.into_iter()
+        .flat_map(std::env::split_paths)
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .collect()
+}
+
+/// `HOST:PORT` with an IP address or `localhost`; `:PORT` means every address of the machine, as it always did.
+fn address(flag: &str, given: Option<String>, default_port: u16) -> Result<SocketAddr> {
+    let Some(text) = given else {
+        return Ok((Ipv4Addr::LOCALHOST, default_port).into());
+    };
+    let port = |port: &str| port.parse::<u16>().ok();
+    let parsed = match text.rsplit_once(':') {
+        Some(("", number)) => port(number).map(|port| (Ipv4Addr::UNSPECIFIED, port).into()),
+        Some(("localhost", number)) => port(number).map(|port| (Ipv4Addr::LOCALHOST, port).into()),
+        _ => text.parse().ok(),
+    };
+    parsed.ok_or_else(|| {
+        CliError::plain(format!("--{flag} is not an address: \"{text}\"")).hint(format!(
+            "give IP:PORT, such as 127.0.0.1:{default_port}, or :{default_port} for every address of this machine"
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_loopback_unless_told_otherwise() {
+        let check = |given: Option<&str>, expected: &str| {
+            let address = address("api_address", given.map(str::to_owned), 8080).unwrap();
+            assert_eq!(address.to_string(), expected);
+        };
+        check(None, "127.0.0.1:8080");
+        check(Some("localhost:0"), "127.0.0.1:0");
+        check(Some(":9000"), "0.0.0.0:9000");
+        check(Some("[::1]:8080"), "[::1]:8080");
+        for bad in ["8080", "example", "127.0.0.1", "127.0.0.1:99999", ":"] {
+            let error = address("api_address", Some(bad.to_owned()), 8080).unwrap_err();
+            assert!(error.message.contains(bad), "{error}");
+        }
+    }
+}

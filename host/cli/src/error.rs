@@ -1,0 +1,129 @@
+//! What a command's failure looks like: one table from causes to message, exit code and hint.
+
+use micro_wire::Error as WireError;
+
+/// A failed command: what to say on stderr, and the exit code.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct CliError {
+    /// What happened, and to which thing.
+    pub message: String,
+    /// The exit code of the process.
+    pub code: u8,
+    /// What to do next.
+    pub hint: Option<String>,
+    /// Set when the reader of our output has gone: the command ends without a word.
+    pub quiet: bool,
+}
+
+/// The result of a command.
+pub type Result<T> = std::result::Result<T, CliError>;
+
+impl CliError {
+    /// A failure with this message and exit code.
+    pub fn new(code: u8, message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            code,
+            hint: None,
+            quiet: false,
+        }
+    }
+
+    /// A failure of the user's input or machine: exit code 1.
+    pub fn plain(message: impl Into<String>) -> Self {
+        Self::new(1, message)
+    }
+
+    /// The same with a hint on what to do next.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The reader of our output has gone; that is no failure of ours.
+    pub fn broken_pipe() -> Self {
+        Self {
+            quiet: true,
+            ..Self::new(0, "broken pipe")
+        }
+    }
+
+    /// A file of ours that cannot be read or written.
+    pub fn file(action: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
+        Self::plain(format!("Cannot {action} {}: {error}", path.display()))
+    }
+
+    /// Nobody listens at the address.
+    pub fn connect(address: &str) -> Self {
+        Self::new(4, format!("Failed to connect to micro server at {address}")).hint(
+            "start it with `micro server`, or choose another environment with `micro env set`",
+        )
+    }
+
+    /// There is no such command, here or on the server.
+    pub fn unknown_command(name: &str) -> Self {
+        Self::plain(format!(
+            "Unrecognized micro command: {name}. Please refer to 'micro --help'"
+        ))
+    }
+
+    /// The command needs an account and there is none.
+    pub fn not_logged_in() -> Self {
+        Self::plain("Not logged in").hint("log in with `micro login`")
+    }
+
+    /// The endpoint has no dot in the middle.
+    pub fn malformed_method(name: &str) -> Self {
+        Self::new(
+            3,
+            format!("Method name \"{name}\" invalid format. Expecting service.endpoint"),
+        )
+    }
+
+    /// A refusal of the account commands: its detail alone, exit code 1.
+    pub fn detail(error: &WireError) -> Self {
+        let message = if error.detail.is_empty() {
+            error.status.clone()
+        } else {
+            error.detail.clone()
+        };
+        Self::plain(message)
+    }
+}
+
+/// The table: what an answer of the server becomes. The first match decides.
+impl From<WireError> for CliError {
+    fn from(error: WireError) -> Self {
+        let detail = error.detail.as_str();
+        if let Some(name) = between(detail, "malformed method name: \"", "\"") {
+            return Self::malformed_method(name);
+        }
+        if let Some(name) = between(detail, "service ", ": route not found") {
+            return Self::new(4, format!("Service \"{name}\" not found"))
+                .hint("`micro services` lists what can be called");
+        }
+        if let Some(name) = detail.strip_prefix("unknown service ") {
+            return match name.contains('.') {
+                true => Self::new(5, format!("Service method \"{name}\" not found")),
+                false => Self::new(5, format!("Service \"{name}\" not found")),
+            };
+        }
+        match error.code {
+            0 => Self::new(128, detail),
+            401 => Self::new(2, "Not authorized to perform this request")
+                .hint("log in with `micro login`"),
+            408 => Self::new(1, "Request timed out"),
+            _ if detail.is_empty() => Self::new(127, error.status),
+            _ => Self::new(127, detail),
+        }
+    }
+}
+
+/// The text between the last `before` that is followed by `after` and that `after`; nested errors repeat themselves, the inner one names the cause.
+fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
+    let end = text.find(after)?;
+    let start = text.get(..end)?.rfind(before)? + before.len();
+    text.get(start..end)
+        .filter(|found| !found.is_empty() && !found.contains(char::is_whitespace))
+}

@@ -1,0 +1,10 @@
+//! What the command line remembers between calls: `~/.micro/config.json` and `~/.micro/tokens`.
+
+mod config;
+mod environments;
+mod files;
+mod tokens;
+
+pub(crate) use config::Config;
+pub(crate) use environments::{BUILTIN, Place, Places};
+pub(crate) use tokens::{SavedToken, TokenKey, Tokens};
