@@ -1,5 +1,7 @@
 //! The process runtime, tried with real processes.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod common;
 mod lifecycle;
 mod logs;
