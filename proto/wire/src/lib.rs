@@ -2,8 +2,11 @@
 
 pub mod error;
 pub mod frame;
+pub mod handlers;
+pub mod json;
 pub mod metadata;
 pub mod path;
 pub mod schema;
 
 pub use error::Error;
+pub use handlers::Handlers;
