@@ -1,0 +1,66 @@
+//! Why a server did not start, each in one line.
+
+use std::{io, net::SocketAddr, path::PathBuf};
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// The profile is wrong.
+    #[error(transparent)]
+    Profile(#[from] micro_profile::ProfileError),
+
+    /// The log level is wrong.
+    #[error(
+        "log level `{0}` is not one: use trace, debug, info, warn, error or off, or a list such as \
+         `info,micro_route=debug`"
+    )]
+    LogLevel(String),
+
+    /// Somebody listens there.
+    #[error("{address} is in use; stop that process or set --{flag}")]
+    InUse {
+        /// Where.
+        address: SocketAddr,
+        /// The flag that says otherwise.
+        flag: &'static str,
+    },
+
+    /// Nobody can listen there.
+    #[error("cannot listen on {address} (--{flag}): {source}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// The flag that says otherwise.
+        flag: &'static str,
+        /// Why not.
+        source: io::Error,
+    },
+
+    /// A file or folder of the server's own cannot be used.
+    #[error("cannot {action} {}: {source}", path.display())]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+
+    /// Another server keeps its state there.
+    #[error(
+        "the state folder {} is in use by another server; stop that one or set --state",
+        .0.display()
+    )]
+    StateInUse(PathBuf),
+
+    /// The system gives no thread.
+    #[error("cannot start the thread {name}: {source}")]
+    Thread {
+        /// Which.
+        name: String,
+        /// Why not.
+        source: io::Error,
+    },
+}

@@ -1,0 +1,96 @@
+//! The folder in which a server keeps what is its own.
+
+use std::{
+    fs::{DirBuilder, File, OpenOptions, TryLockError},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use crate::ServerError;
+
+/// The state folder, held by this server alone as long as this lives: two servers that take each
+/// other's services for their own would end them.
+#[derive(Debug)]
+pub(crate) struct State {
+    folder: PathBuf,
+    _lock: File,
+}
+
+impl State {
+    /// Opens the folder, or makes it, for its owner alone.
+    pub(crate) fn open(folder: &Path) -> Result<Self, ServerError> {
+        let failed = |action, path: &Path| {
+            let path = path.to_owned();
+            move |source| ServerError::File {
+                action,
+                path,
+                source,
+            }
+        };
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(failed("make the state folder", folder))?;
+        // Services start in folders of their own: what is handed to them must not be relative.
+        let folder = folder
+            .canonicalize()
+            .map_err(failed("open the state folder", folder))?;
+        let path = folder.join("lock");
+        let lock = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(failed("open the lock", &path))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self {
+                folder,
+                _lock: lock,
+            }),
+            Err(TryLockError::WouldBlock) => Err(ServerError::StateInUse(folder)),
+            Err(TryLockError::Error(source)) => Err(failed("lock", &path)(source)),
+        }
+    }
+
+    /// The folder, absolute.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt as _};
+
+    use super::*;
+
+    #[test]
+    fn the_folder_is_its_owners_and_one_servers() {
+        let home = tempfile::tempdir().expect("a folder");
+        let folder = home.path().join(".micro/server");
+        let state = State::open(&folder).expect("a state");
+        for made in [home.path().join(".micro"), folder.clone()] {
+            let mode = fs::metadata(made).expect("a folder").permissions().mode();
+            assert_eq!(mode & 0o777, 0o700);
+        }
+        let error = State::open(&folder).expect_err("held");
+        assert!(
+            error
+                .to_string()
+                .ends_with("is in use by another server; stop that one or set --state"),
+            "{error}"
+        );
+        drop(state);
+        State::open(&folder).expect("free again");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_named() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let folder = file.path().join("state");
+        let error = State::open(&folder).expect_err("below a file").to_string();
+        assert!(error.contains(&folder.display().to_string()), "{error}");
+    }
+}
