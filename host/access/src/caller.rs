@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::Account;
+use micro_wire::Error;
+
+use crate::{Account, SCOPE_ADMIN, SCOPE_SERVICE, namespace};
 
 /// Who makes a call, and in which namespace. The doors put it into the extensions of the request.
 #[derive(Clone, Debug)]
@@ -31,5 +33,131 @@ impl Caller {
             namespace: namespace.into(),
             stale: false,
         }
+    }
+}
+
+impl Caller {
+    /// The same caller, admitted while the store could not be read: what accounts and rules say
+    /// now is not known.
+    #[must_use]
+    pub(crate) fn with_stale(mut self, stale: bool) -> Self {
+        self.stale = stale;
+        self
+    }
+
+    /// The account, if it may act in `namespace`. `id` names the endpoint in the error
+    /// (`store.Store.Read`).
+    ///
+    /// An admin or service of namespace `micro` may act everywhere, others in their own
+    /// namespace. An empty namespace is anybody's who has an account; the platform's own (`$…`)
+    /// is nobody's.
+    ///
+    /// # Errors
+    /// 401 `An account is required`, 403 `Access denied to namespace`.
+    pub fn authorize(&self, id: &str, namespace: &str) -> Result<&Account, Error> {
+        let Some(account) = &self.account else {
+            return Err(Error::unauthorized(id, "An account is required"));
+        };
+        let allowed = !namespace::is_reserved(namespace)
+            && (account.is_platform_admin() || namespace.is_empty() || account.issuer == namespace);
+        if !allowed {
+            return Err(Error::forbidden(id, "Access denied to namespace"));
+        }
+        Ok(account)
+    }
+
+    /// The account, if it may administer `namespace`: as [`Caller::authorize`], and with scope
+    /// `admin` or `service`.
+    ///
+    /// # Errors
+    /// Those of [`Caller::authorize`]; 401 `Unauthorized`; 503 while accounts and rules cannot be
+    /// read.
+    pub fn authorize_admin(&self, id: &str, namespace: &str) -> Result<&Account, Error> {
+        let account = self.authorize(id, namespace)?;
+        if !(account.has_scope(SCOPE_ADMIN) || account.has_scope(SCOPE_SERVICE)) {
+            return Err(Error::unauthorized(id, "Unauthorized"));
+        }
+        if self.stale {
+            return Err(Error::service_unavailable(
+                id,
+                "accounts and rules cannot be read from the store just now, so admin calls are refused; try again in a few seconds",
+            ));
+        }
+        Ok(account)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn caller(issuer: &str, kind: &str, scopes: &[&str]) -> Caller {
+        let account = Account {
+            id: "x".into(),
+            kind: kind.into(),
+            issuer: issuer.into(),
+            scopes: scopes.iter().map(|&s| s.into()).collect(),
+            ..Account::default()
+        };
+        Caller::new(account, issuer)
+    }
+
+    #[test]
+    fn who_may_act_where() {
+        const DENIED: Result<(), (i32, &str)> = Err((403, "Access denied to namespace"));
+        const PLAIN: Result<(), (i32, &str)> = Err((401, "Unauthorized"));
+        let micro_admin = caller("micro", "user", &["admin"]);
+        let micro_service = caller("micro", "service", &["service"]);
+        let micro_user = caller("micro", "user", &[]);
+        let foo_admin = caller("foo", "user", &["admin"]);
+        let foo_service = caller("foo", "service", &["service"]);
+        let foo_user = caller("foo", "user", &["other"]);
+        for (who, namespace, any, admin) in [
+            (&micro_admin, "foo", Ok(()), Ok(())),
+            (&micro_admin, "*", Ok(()), Ok(())),
+            (&micro_admin, "$platform", DENIED, DENIED),
+            (&micro_service, "foo", Ok(()), Ok(())),
+            (&micro_service, "micro", Ok(()), Ok(())),
+            (&micro_user, "micro", Ok(()), PLAIN),
+            (&micro_user, "foo", DENIED, DENIED),
+            (&foo_admin, "foo", Ok(()), Ok(())),
+            (&foo_admin, "micro", DENIED, DENIED),
+            (&foo_service, "foo", Ok(()), Ok(())),
+            (&foo_service, "bar", DENIED, DENIED),
+            (&foo_user, "foo", Ok(()), PLAIN),
+            (&foo_user, "", Ok(()), PLAIN),
+            (&foo_user, "*", DENIED, DENIED),
+        ] {
+            let flat =
+                |result: Result<&Account, Error>| result.map(drop).map_err(|e| (e.code, e.detail));
+            let want = |result: Result<(), (i32, &str)>| {
+                result.map_err(|(code, detail)| (code, detail.to_owned()))
+            };
+            let what = format!("{who:?} in {namespace}");
+            assert_eq!(flat(who.authorize("id", namespace)), want(any), "{what}");
+            assert_eq!(
+                flat(who.authorize_admin("id", namespace)),
+                want(admin),
+                "admin {what}"
+            );
+        }
+    }
+
+    #[test]
+    fn nobody_may_do_anything() {
+        let error = Caller::anonymous("micro")
+            .authorize("store.Store.Read", "micro")
+            .unwrap_err();
+        assert_eq!(
+            error,
+            Error::unauthorized("store.Store.Read", "An account is required")
+        );
+    }
+
+    #[test]
+    fn admins_wait_while_accounts_cannot_be_read() {
+        let caller = caller("micro", "user", &["admin"]).with_stale(true);
+        assert!(caller.authorize("x", "micro").is_ok());
+        assert_eq!(caller.authorize_admin("x", "micro").unwrap_err().code, 503);
     }
 }
