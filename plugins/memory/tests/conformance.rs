@@ -1,0 +1,23 @@
+//! The conformance suites against the memory modules, in this program.
+
+use micro_memory::{MemoryBlob, MemoryRegistry, MemoryStore};
+use micro_plugin_api::{BlobHandle, RegistryHandle, StoreHandle};
+use micro_plugin_conformance::{blob, registry, store};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn store_passes() {
+    let open = async || Ok(StoreHandle::new(MemoryStore::new()));
+    store::suite().run(open).await.assert_passed();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn blob_passes() {
+    let open = async || Ok(BlobHandle::new(MemoryBlob::new()));
+    blob::suite().run(open).await.assert_passed();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn registry_passes() {
+    let open = async || Ok(RegistryHandle::new(MemoryRegistry::new()));
+    registry::suite().run(open).await.assert_passed();
+}
