@@ -6,14 +6,24 @@
 //! implementation in the same program or from a loaded library. The stable ABI between the two
 //! lives in `abi` and shows in no signature here.
 
+// For the code that `export_plugin!` expands to and for the server's loader; nobody else's.
+#[doc(hidden)]
+#[path = "abi/mod.rs"]
+pub mod __abi;
 pub mod blob;
 mod call;
 mod error;
+mod export;
 mod host;
+pub mod prelude;
 pub mod registry;
 pub mod runtime;
+mod settings;
 pub mod store;
 mod stream;
+
+use __abi as abi;
+pub use abi::plugin::Plugin;
 
 pub use blob::{Blob, BlobHandle};
 pub use call::{Call, TraceContext};
@@ -21,6 +31,7 @@ pub use error::{Code, Error, Result};
 pub use host::Host;
 pub use registry::{Registry, RegistryHandle};
 pub use runtime::{Runtime, RuntimeHandle};
+pub use settings::{NoSettings, Secret};
 pub use store::{Store, StoreHandle};
 pub use stream::{BoxFuture, BoxStream, ByteStream};
 

@@ -68,10 +68,22 @@ impl<T: Blob> DynBlob for T {
 #[derive(Clone)]
 pub struct BlobHandle(Arc<dyn DynBlob>);
 
+impl<T: Blob> From<Arc<T>> for BlobHandle {
+    /// The handle of an implementation that is shared, as one value that is several modules is.
+    fn from(blob: Arc<T>) -> Self {
+        Self(blob)
+    }
+}
+
 impl BlobHandle {
     /// The handle of an implementation in this program.
     pub fn new(blob: impl Blob) -> Self {
         Self(Arc::new(blob))
+    }
+
+    /// The handle of what only this crate can name: a client of a library.
+    pub(crate) fn from_dyn(blob: Arc<dyn DynBlob>) -> Self {
+        Self(blob)
     }
 
     /// See [`Blob::write`].

@@ -66,10 +66,22 @@ impl<T: Registry> DynRegistry for T {
 #[derive(Clone)]
 pub struct RegistryHandle(Arc<dyn DynRegistry>);
 
+impl<T: Registry> From<Arc<T>> for RegistryHandle {
+    /// The handle of an implementation that is shared, as one value that is several modules is.
+    fn from(registry: Arc<T>) -> Self {
+        Self(registry)
+    }
+}
+
 impl RegistryHandle {
     /// The handle of an implementation in this program.
     pub fn new(registry: impl Registry) -> Self {
         Self(Arc::new(registry))
+    }
+
+    /// The handle of what only this crate can name: a client of a library.
+    pub(crate) fn from_dyn(registry: Arc<dyn DynRegistry>) -> Self {
+        Self(registry)
     }
 
     /// See [`Registry::register`].

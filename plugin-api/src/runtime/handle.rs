@@ -80,10 +80,22 @@ impl<T: Runtime> DynRuntime for T {
 #[derive(Clone)]
 pub struct RuntimeHandle(Arc<dyn DynRuntime>);
 
+impl<T: Runtime> From<Arc<T>> for RuntimeHandle {
+    /// The handle of an implementation that is shared, as one value that is several modules is.
+    fn from(runtime: Arc<T>) -> Self {
+        Self(runtime)
+    }
+}
+
 impl RuntimeHandle {
     /// The handle of an implementation in this program.
     pub fn new(runtime: impl Runtime) -> Self {
         Self(Arc::new(runtime))
+    }
+
+    /// The handle of what only this crate can name: a client of a library.
+    pub(crate) fn from_dyn(runtime: Arc<dyn DynRuntime>) -> Self {
+        Self(runtime)
     }
 
     /// See [`Runtime::start`].

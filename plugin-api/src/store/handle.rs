@@ -72,10 +72,22 @@ impl<T: Store> DynStore for T {
 #[derive(Clone)]
 pub struct StoreHandle(Arc<dyn DynStore>);
 
+impl<T: Store> From<Arc<T>> for StoreHandle {
+    /// The handle of an implementation that is shared, as one value that is several modules is.
+    fn from(store: Arc<T>) -> Self {
+        Self(store)
+    }
+}
+
 impl StoreHandle {
     /// The handle of an implementation in this program.
     pub fn new(store: impl Store) -> Self {
         Self(Arc::new(store))
+    }
+
+    /// The handle of what only this crate can name: a client of a library.
+    pub(crate) fn from_dyn(store: Arc<dyn DynStore>) -> Self {
+        Self(store)
     }
 
     /// See [`Store::read`].

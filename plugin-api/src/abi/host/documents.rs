@@ -1,0 +1,168 @@
+//! A registry or a runtime of a library, as their handles call it: methods by name.
+
+use std::{borrow::Cow, sync::Arc, time::Duration};
+
+use futures::StreamExt;
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::link::Link;
+use crate::{
+    BoxFuture, BoxStream, Call, Result,
+    abi::{
+        documents::{
+            self, Deregister, ListInstances, Logs, Matching, Nothing, Register, Start, Stop,
+        },
+        tables::DocumentTable,
+    },
+    registry::{Change, DynRegistry, Filter, Service},
+    runtime::{
+        DynRuntime, Instance, InstanceChange, InstanceKey, LogLine, LogOptions, Spec, StopOptions,
+    },
+};
+
+pub(super) struct Client {
+    pub(super) link: Arc<Link>,
+    pub(super) table: &'static DocumentTable,
+}
+
+impl Client {
+    /// Calls `name`, `module.method`, with a document and reads the one that it answers.
+    fn call<'a, T: DeserializeOwned + 'a>(
+        &'a self,
+        name: &'static str,
+        call: &'a Call,
+        arguments: impl Serialize + Send + 'a,
+    ) -> BoxFuture<'a, Result<T>> {
+        Box::pin(async move {
+            let arguments = documents::write(&arguments)?;
+            let link = &*self.link;
+            let future = (self.table.call)(
+                link.instance(),
+                call.into(),
+                method(name).into(),
+                arguments.as_str().into(),
+            );
+            let answer = link.call(name, call, future).await?;
+            documents::read(&answer)
+        })
+    }
+
+    fn stream<'a, T: DeserializeOwned + 'static>(
+        &'a self,
+        name: &'static str,
+        call: &'a Call,
+        arguments: impl Serialize + Send + 'a,
+    ) -> BoxFuture<'a, Result<BoxStream<Result<T>>>> {
+        Box::pin(async move {
+            let arguments = documents::write(&arguments)?;
+            let link = &*self.link;
+            let future = (self.table.stream)(
+                link.instance(),
+                call.into(),
+                method(name).into(),
+                arguments.as_str().into(),
+            );
+            let record = link.call(name, call, future).await?;
+            let items = self.link.stream(name, record);
+            let items: BoxStream<Result<T>> = Box::pin(items.map(|item| documents::read(&item?)));
+            Ok(items)
+        })
+    }
+}
+
+fn method(name: &'static str) -> &'static str {
+    name.split_once('.').map_or(name, |(_, method)| method)
+}
+
+impl DynRegistry for Client {
+    fn register<'a>(
+        &'a self,
+        call: &'a Call,
+        service: &'a Service,
+        ttl: Option<Duration>,
+    ) -> BoxFuture<'a, Result<()>> {
+        self.call("registry.register", call, Register::new(service, ttl))
+    }
+
+    fn deregister<'a>(&'a self, call: &'a Call, service: &'a Service) -> BoxFuture<'a, Result<()>> {
+        let service = Cow::Borrowed(service);
+        self.call("registry.deregister", call, Deregister { service })
+    }
+
+    fn list<'a>(
+        &'a self,
+        call: &'a Call,
+        filter: &'a Filter,
+    ) -> BoxFuture<'a, Result<Vec<Service>>> {
+        let filter = Cow::Borrowed(filter);
+        self.call("registry.list", call, Matching { filter })
+    }
+
+    fn watch<'a>(
+        &'a self,
+        call: &'a Call,
+        filter: &'a Filter,
+    ) -> BoxFuture<'a, Result<BoxStream<Result<Change>>>> {
+        let filter = Cow::Borrowed(filter);
+        self.stream("registry.watch", call, Matching { filter })
+    }
+
+    fn health<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<()>> {
+        self.call("registry.health", call, Nothing {})
+    }
+
+    fn shutdown<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<()>> {
+        self.call("registry.shutdown", call, Nothing {})
+    }
+}
+
+impl DynRuntime for Client {
+    fn start<'a>(&'a self, call: &'a Call, spec: &'a Spec) -> BoxFuture<'a, Result<Instance>> {
+        let spec = Cow::Borrowed(spec);
+        self.call("runtime.start", call, Start { spec })
+    }
+
+    fn stop<'a>(
+        &'a self,
+        call: &'a Call,
+        key: &'a InstanceKey,
+        options: &'a StopOptions,
+    ) -> BoxFuture<'a, Result<()>> {
+        let (key, options) = (Cow::Borrowed(key), Cow::Borrowed(options));
+        self.call("runtime.stop", call, Stop { key, options })
+    }
+
+    fn list<'a>(
+        &'a self,
+        call: &'a Call,
+        namespace: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Vec<Instance>>> {
+        let namespace = namespace.map(Cow::Borrowed);
+        self.call("runtime.list", call, ListInstances { namespace })
+    }
+
+    fn logs<'a>(
+        &'a self,
+        call: &'a Call,
+        key: &'a InstanceKey,
+        options: &'a LogOptions,
+    ) -> BoxFuture<'a, Result<BoxStream<Result<LogLine>>>> {
+        let (key, options) = (Cow::Borrowed(key), Cow::Borrowed(options));
+        self.stream("runtime.logs", call, Logs { key, options })
+    }
+
+    fn watch<'a>(
+        &'a self,
+        call: &'a Call,
+    ) -> BoxFuture<'a, Result<BoxStream<Result<InstanceChange>>>> {
+        self.stream("runtime.watch", call, Nothing {})
+    }
+
+    fn health<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<()>> {
+        self.call("runtime.health", call, Nothing {})
+    }
+
+    fn shutdown<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<()>> {
+        self.call("runtime.shutdown", call, Nothing {})
+    }
+}

@@ -1,0 +1,11 @@
+//! The server's side: the functions of a library become handles that look like any other.
+
+mod blob;
+mod connect;
+mod documents;
+mod link;
+mod logs;
+mod store;
+
+pub use connect::{Connection, Opened, Problem, symbol};
+pub(crate) use logs::program;

@@ -1,0 +1,20 @@
+//! The library's side: an `impl Store` and its siblings become the functions of the tables.
+
+mod blob;
+mod describe;
+mod documents;
+mod instance;
+mod logs;
+mod open;
+mod run;
+mod settings;
+mod store;
+
+pub use describe::{Exported, Facts, Plugin, json_length, json_write};
+pub use instance::Method;
+pub(crate) use open::HostDocument;
+pub use open::{Opener, Opening, check_methods};
+pub use settings::{schema_of, secret_settings};
+
+/// What a schema is written in.
+pub type Json = serde_json::Value;

@@ -1,0 +1,24 @@
+//! What a plugin's files need, in one `use`.
+//!
+//! The derive macros of `Deserialize` and `JsonSchema` write paths into the crates `serde` and
+//! `schemars`, so a plugin's manifest names these two beside `micro-plugin-api`.
+
+pub use bytes::Bytes;
+pub use futures::stream::{self, Stream, StreamExt, TryStreamExt};
+pub use schemars::JsonSchema;
+pub use serde::{Deserialize, Serialize};
+
+pub use crate::{
+    Blob, BoxFuture, BoxStream, ByteStream, Call, Code, Error, Host, NoSettings, Registry, Result,
+    Runtime, Secret, Store, TraceContext,
+    blob::{BlobInfo, BlobKey, BlobMeta, BlobPage, BlobQuery},
+    export_plugin,
+    registry::{Change, Endpoint, Filter, Node, Service, Value},
+    runtime::{
+        Exit, Instance, InstanceChange, InstanceKey, LogLine, LogOptions, Spec, State, StopOptions,
+    },
+    store::{
+        Commit, Cursor, Expiry, Fields, ListQuery, Operation, Order, Page, Precondition, Put,
+        Record, Table, Version,
+    },
+};
