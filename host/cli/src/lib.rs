@@ -10,6 +10,8 @@ mod help;
 mod plugin;
 pub mod printer;
 mod server_flags;
+#[allow(dead_code, reason = "the run command comes next")]
+mod source;
 mod state;
 
 use std::{ffi::OsString, process::ExitCode};
