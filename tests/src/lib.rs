@@ -1,1 +1,17 @@
 //! End-to-end tests of the real binary, with the harness that starts real components.
+//!
+//! [`Server`] is a `micro server` in a home folder of its own, on free ports; [`Server::micro`]
+//! runs the command line against it. Programs are the ones beside the test's: `cargo xtask test`
+//! builds them first.
+
+mod http;
+mod process;
+mod server;
+mod transcript;
+mod wait;
+
+pub use http::{Answer, fetch};
+pub use process::{Ran, Running, environment, program};
+pub use server::{Server, ServerBuilder, profile};
+pub use transcript::assert_shows;
+pub use wait::{PATIENCE, wait_for};

@@ -1,0 +1,332 @@
+//! A real server, in a home folder of its own and on free ports.
+
+use std::{
+    collections::BTreeMap,
+    env,
+    ffi::OsString,
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Command, ExitStatus, Stdio},
+    thread,
+};
+
+use http::Request;
+use nix::sys::signal::Signal;
+use serde::Deserialize;
+use tempfile::TempDir;
+
+use crate::{Answer, PATIENCE, Ran, Running, environment, fetch, program, wait_for};
+
+/// The profile that end-to-end tests run under: `MICRO_PROFILE`, or else `local`.
+pub fn profile() -> String {
+    env::var("MICRO_PROFILE").unwrap_or_else(|_| "local".to_owned())
+}
+
+/// The addresses of a server, as it writes them to its addresses file.
+#[derive(Clone, Copy, Debug, Deserialize)]
+struct Addresses {
+    api: SocketAddr,
+    proxy: SocketAddr,
+    network: SocketAddr,
+}
+
+/// What a server is to be, before it is started.
+#[derive(Debug)]
+pub struct ServerBuilder {
+    home: TempDir,
+    profile: String,
+    env: BTreeMap<OsString, OsString>,
+    args: Vec<OsString>,
+}
+
+impl ServerBuilder {
+    /// A server of this profile: a name, or the path of a manifest.
+    ///
+    /// # Panics
+    /// If there can be no temporary folder.
+    pub fn new(profile: &str) -> Self {
+        let home = tempfile::Builder::new()
+            .prefix("micro-test-")
+            .tempdir()
+            .expect("a temporary folder");
+        let mut env = environment(home.path());
+        let mut set = |name: &str, value: OsString| env.insert(name.into(), value);
+        for door in ["API", "PROXY", "NETWORK"] {
+            set(&format!("MICRO_{door}_ADDRESS"), "127.0.0.1:0".into());
+        }
+        set(
+            "MICRO_ADDRESSES_FILE",
+            home.path().join("addresses.json").into(),
+        );
+        set("MICRO_LOG_LEVEL", "debug".into());
+        // Services are built from this checkout's sources, and share what they have built.
+        let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+        let sdk = env::var_os("MICRO_TEST_SDK").or_else(|| checkout.map(Into::into));
+        if let Some(sdk) = sdk {
+            set("MICRO_SDK_PATH", sdk);
+        }
+        let cache = env::var_os("MICRO_TEST_BUILD_CACHE").unwrap_or_else(|| {
+            let micro = program("micro");
+            micro.with_file_name("build-cache").into()
+        });
+        set("MICRO_BUILD_CACHE", cache);
+        Self {
+            home,
+            profile: profile.to_owned(),
+            env,
+            args: Vec::new(),
+        }
+    }
+
+    /// The server's home folder, so far empty.
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// Writes a file below the home folder and returns its path.
+    ///
+    /// # Panics
+    /// If it cannot be written.
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.home().join(name);
+        let folder = path.parent().expect("below the home folder");
+        fs::create_dir_all(folder).expect("a folder can be made");
+        fs::write(&path, text).expect("a file can be written");
+        path
+    }
+
+    /// Takes this profile after all: a name, or the path of a manifest.
+    #[must_use]
+    pub fn profile(mut self, profile: impl AsRef<Path>) -> Self {
+        self.profile = profile.as_ref().display().to_string();
+        self
+    }
+
+    /// Sets a variable in the environment of the server and of its command lines.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.env.insert(name.into(), value.into());
+        self
+    }
+
+    /// Adds an argument to `micro server`.
+    #[must_use]
+    pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(program("micro"));
+        command
+            .arg("server")
+            .args(&self.args)
+            .env_clear()
+            .envs(&self.env)
+            .env("MICRO_PROFILE", &self.profile)
+            .current_dir(self.home())
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a server that is not expected to start, to its end.
+    ///
+    /// # Panics
+    /// If it is still there after [`PATIENCE`].
+    pub fn fail(&self) -> Ran {
+        run(self.command(), self.home(), "server")
+    }
+
+    /// Starts the server and waits until it serves, ready or not.
+    ///
+    /// # Panics
+    /// If it does not, showing its log.
+    pub async fn serve(self) -> Server {
+        let log = self.home().join("server.log");
+        let file = fs::File::create(&log).expect("a log can be made");
+        let out = file.try_clone().expect("a file can be shared");
+        let mut process = Running::spawn(self.command().stdout(out).stderr(file));
+        let path = self.home().join("addresses.json");
+        let addresses = wait_for("the server's addresses", || {
+            let status = process.status();
+            let text = fs::read_to_string(&path);
+            let log = log.clone();
+            async move {
+                let log = || fs::read_to_string(log).unwrap_or_default();
+                assert!(status.is_none(), "the server ended: {}", log());
+                text.ok()
+            }
+        })
+        .await;
+        let addresses = serde_json::from_str(&addresses).expect("addresses are JSON");
+        Server {
+            home: self.home,
+            env: self.env,
+            log,
+            addresses,
+            process,
+        }
+    }
+
+    /// Starts the server and waits until it is ready.
+    ///
+    /// # Panics
+    /// If it does not become so.
+    pub async fn start(self) -> Server {
+        let server = self.serve().await;
+        wait_for("the server to be ready", || async {
+            let answer = server.get("/readyz").await;
+            answer.status.is_success().then_some(())
+        })
+        .await;
+        server
+    }
+}
+
+/// A server that serves. Dropping it stops it, with the services that it runs; if the test
+/// panics, its log is shown.
+#[derive(Debug)]
+pub struct Server {
+    process: Running,
+    addresses: Addresses,
+    env: BTreeMap<OsString, OsString>,
+    log: PathBuf,
+    // Last: the process ends before its home goes.
+    home: TempDir,
+}
+
+impl Server {
+    /// Starts a server of this profile (a name, or the path of a manifest) and waits until it is
+    /// ready.
+    ///
+    /// # Panics
+    /// If it does not become so.
+    pub async fn start(profile: &str) -> Self {
+        ServerBuilder::new(profile).start().await
+    }
+
+    /// The HTTP gateway.
+    pub fn api(&self) -> SocketAddr {
+        self.addresses.api
+    }
+
+    /// The gRPC proxy.
+    pub fn proxy(&self) -> SocketAddr {
+        self.addresses.proxy
+    }
+
+    /// The door of services.
+    pub fn network(&self) -> SocketAddr {
+        self.addresses.network
+    }
+
+    /// The home folder of the server and of its command lines.
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// The process.
+    pub fn process(&mut self) -> &mut Running {
+        &mut self.process
+    }
+
+    /// What the server has printed and logged so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// GET from the gateway.
+    ///
+    /// # Panics
+    /// If no answer comes.
+    pub async fn get(&self, path: &str) -> Answer {
+        let request = Request::get(format!("http://{}{path}", self.api()))
+            .body("")
+            .expect("a valid path");
+        fetch(request).await.expect("an answer")
+    }
+
+    /// POST of a JSON text to the gateway.
+    ///
+    /// # Panics
+    /// If no answer comes.
+    pub async fn post(&self, path: &str, json: &str) -> Answer {
+        let request = Request::post(format!("http://{}{path}", self.api()))
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .body(json.to_owned())
+            .expect("a valid path");
+        fetch(request).await.expect("an answer")
+    }
+
+    /// A command line against this server, to be run as the caller likes.
+    pub fn command<A: Into<OsString>>(&self, args: impl IntoIterator<Item = A>) -> Command {
+        let mut command = Command::new(program("micro"));
+        command
+            .args(args.into_iter().map(Into::into))
+            .env_clear()
+            .envs(&self.env)
+            .env("MICRO_PROXY", self.proxy().to_string())
+            .env_remove("MICRO_PROXY_ADDRESS")
+            .current_dir(self.home())
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command line against this server, to its end.
+    ///
+    /// # Panics
+    /// If it is still there after [`PATIENCE`].
+    pub async fn micro<A: Into<OsString>>(&self, args: impl IntoIterator<Item = A>) -> Ran {
+        let command = self.command(args);
+        let home = self.home().to_owned();
+        let running = tokio::task::spawn_blocking(move || run(command, &home, "command"));
+        running.await.expect("a command that ends")
+    }
+
+    /// Asks the server to stop, and waits for its end.
+    ///
+    /// # Panics
+    /// If it is still there after [`PATIENCE`].
+    pub fn stop(&mut self) -> ExitStatus {
+        self.process.signal(Signal::SIGTERM);
+        self.process
+            .wait(PATIENCE)
+            .unwrap_or_else(|| panic!("the server does not stop: {}", self.log()))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("--- log of the server\n{}---", self.log());
+        }
+    }
+}
+
+/// Runs a command to its end. Its output goes through files, since a pipe would be held open by
+/// whatever it leaves behind.
+fn run(mut command: Command, home: &Path, name: &str) -> Ran {
+    let output = |stream: &str| {
+        tempfile::Builder::new()
+            .prefix(&format!("{name}-{stream}-"))
+            .tempfile_in(home)
+            .expect("a file can be made")
+    };
+    let (stdout, stderr) = (output("stdout"), output("stderr"));
+    let share = |file: &tempfile::NamedTempFile| file.reopen().expect("a file can be shared");
+    let mut process = Running::spawn(command.stdout(share(&stdout)).stderr(share(&stderr)));
+    let status = process.wait(PATIENCE);
+    let text = |file: &tempfile::NamedTempFile| {
+        String::from_utf8_lossy(&fs::read(file.path()).expect("a readable file")).into_owned()
+    };
+    let (stdout, stderr) = (text(&stdout), text(&stderr));
+    let Some(status) = status else {
+        panic!("{command:?} does not end\n--- stdout\n{stdout}\n--- stderr\n{stderr}");
+    };
+    Ran {
+        code: status.code(),
+        stdout,
+        stderr,
+    }
+}
