@@ -1,5 +1,6 @@
 //! Who is calling and may they: tokens, rules and namespaces, one layer for every door.
 
+mod access;
 mod account;
 mod caller;
 mod header;
@@ -8,6 +9,7 @@ pub mod namespace;
 mod secrets;
 mod tokens;
 
+pub use access::{Access, AccessError};
 pub use account::{Account, KIND_SERVICE, KIND_USER, SCOPE_ADMIN, SCOPE_SERVICE};
 pub use caller::Caller;
 pub use header::{HeaderError, token as header_token};
