@@ -84,7 +84,7 @@ fn write_field(out: &mut Vec<u8>, field: &FieldDescriptor, value: &Value) -> Res
             let kind = entry.map_entry_value_field().kind();
             // In a fixed order, so that one message has one text.
             let mut entries: Vec<_> = values.iter().collect();
-            entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+            entries.sort_unstable_by_key(|(key, _)| *key);
             separated(
                 out,
                 [b'{', b'}'],
