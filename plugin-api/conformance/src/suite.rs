@@ -180,6 +180,10 @@ async fn on_own_thread<T: Send + 'static>(
 ) -> Ended<T> {
     let runtime = tokio::runtime::Handle::current();
     let (done, ended) = tokio::sync::oneshot::channel();
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the thread is this one future's own"
+    )]
     let thread = move || {
         let work = async { tokio::time::timeout(deadline, work()).await };
         let ended = std::panic::catch_unwind(AssertUnwindSafe(|| runtime.block_on(work)));

@@ -1,13 +1,35 @@
 //! The memory plugin: store, blob and registry that live in the server process and end with it.
+//!
+//! It has no settings, and nothing in it blocks, so its calls run on the caller's thread.
 
 mod blob;
 mod cursor;
 mod lock;
 mod registry;
-mod settings;
 mod store;
 
 pub use blob::MemoryBlob;
 pub use registry::MemoryRegistry;
-pub use settings::Settings;
 pub use store::MemoryStore;
+
+use micro_plugin_api::{Host, NoSettings, Result, export_plugin};
+
+export_plugin! {
+    name: "memory",
+    store: open_store,
+    blob: open_blob,
+    registry: open_registry,
+    run = inline,
+}
+
+fn open_store(_: NoSettings, _: Host) -> Result<MemoryStore> {
+    Ok(MemoryStore::new())
+}
+
+fn open_blob(_: NoSettings, _: Host) -> Result<MemoryBlob> {
+    Ok(MemoryBlob::new())
+}
+
+fn open_registry(_: NoSettings, _: Host) -> Result<MemoryRegistry> {
+    Ok(MemoryRegistry::new())
+}

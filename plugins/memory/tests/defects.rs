@@ -42,6 +42,7 @@ struct BadStore {
 }
 
 impl Store for BadStore {
+    #[expect(clippy::disallowed_methods, reason = "blocking is the defect")]
     async fn read(&self, call: &Call, table: Table<'_>, key: &str) -> Result<Option<Record>> {
         match self.defect {
             StoreDefect::Panics => panic!("on purpose"),
