@@ -76,7 +76,8 @@ impl Modules {
         self.runtime.load().handle.clone()
     }
 
-    /// Closes what was opened, the last first, each within five seconds. What fails to close is
+    /// Closes what was opened, the last first, each within five seconds (a runtime, which ends
+    /// the services that it runs, within fifteen). What fails to close is
     /// logged: there is nobody left who could do better. Called once, when no call is left;
     /// calling it again does nothing.
     pub async fn shutdown(&self) {

@@ -8,10 +8,13 @@ use std::{
 
 use micro_plugin_api::{BoxFuture, Call, Result};
 
-use crate::{blocking, live::Handle};
+use crate::{Module, blocking, live::Handle};
 
-/// How long one module may take to close.
+/// How long a module may take to close.
 const DEADLINE: Duration = Duration::from_secs(5);
+/// How long a runtime may take, which ends every service that it runs, each with ten seconds to
+/// finish.
+const RUNTIME_DEADLINE: Duration = Duration::from_secs(15);
 
 type Close = Box<dyn FnOnce(Call) -> BoxFuture<'static, Result<()>> + Send>;
 
@@ -39,7 +42,12 @@ impl Closers {
     pub(crate) async fn close(&self) {
         let opened = mem::take(&mut *self.lock());
         for (name, close) in opened.into_iter().rev() {
-            if let Err(error) = blocking::within(DEADLINE, "its shutdown", close).await {
+            let deadline = if name == Module::Runtime.as_str() {
+                RUNTIME_DEADLINE
+            } else {
+                DEADLINE
+            };
+            if let Err(error) = blocking::within(deadline, "its shutdown", close).await {
                 tracing::warn!(module = name, "cannot close cleanly: {error}");
             }
         }
