@@ -8,6 +8,12 @@ pub const API_VERSION: &str = "1.0";
 /// Its major number: host and plugin must agree on it.
 pub const API_MAJOR: u64 = 1;
 
+/// The ELF section that holds a plugin's [`Manifest`].
+pub const SECTION: &str = ".micro.plugin";
+
+/// The target triple that this program, or plugin, is built for.
+pub const TARGET: &str = env!("MICRO_PLUGIN_TARGET");
+
 /// Where a plugin's futures are polled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -24,4 +24,4 @@ mod store_records;
 mod stream;
 mod tables;
 
-pub use manifest::{API_MAJOR, API_VERSION, Manifest, RunMode};
+pub use manifest::{API_MAJOR, API_VERSION, Manifest, RunMode, SECTION, TARGET};

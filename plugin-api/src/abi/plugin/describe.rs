@@ -14,7 +14,7 @@ use crate::{
     Result,
     abi::{
         guard,
-        manifest::{API_VERSION, RunMode},
+        manifest::{API_VERSION, RunMode, TARGET},
         tables::{
             self, BlobTable, Interface, InterfaceRecord, PluginTable, Root, RootRef, StoreTable,
         },
@@ -167,7 +167,7 @@ impl Writer<'_> {
             at += 1;
         }
         self.raw("],\"target\":");
-        self.text(env!("MICRO_PLUGIN_TARGET"));
+        self.text(TARGET);
         self.raw(",\"rustc\":");
         self.text(env!("MICRO_PLUGIN_RUSTC"));
         self.raw(",\"panic\":");
