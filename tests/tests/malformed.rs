@@ -1,0 +1,335 @@
+//! Malformed input at every door: each gets its error within five seconds, and the server serves on.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use bytes::Bytes;
+use micro_proto::{auth, runtime};
+use micro_tests::{
+    Server, http_get, http_post,
+    grpc::{Answer, Connection, frame},
+    wait,
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
+
+/// How soon an error must be there.
+const SOON: Duration = Duration::from_secs(5);
+
+/// Runs one case and then asks the server for something ordinary.
+async fn case<T>(
+    server: &Server,
+    name: &str,
+    attempt: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let start = Instant::now();
+    let outcome = timeout(SOON, attempt)
+        .await
+        .with_context(|| format!("{name}: no answer within {SOON:?}"))?
+        .with_context(|| name.to_owned())?;
+    assert!(start.elapsed() < SOON);
+    let listed = http_get(&format!("http://{}/registry/listServices", server.api()), &[]).await?;
+    assert_eq!(listed.status, 200, "after {name}: {}", listed.body);
+    Ok(outcome)
+}
+
+#[tokio::test]
+async fn the_gateway_answers_malformed_requests() -> Result<()> {
+    let server = Server::start().await?;
+    let url = |path: &str| format!("http://{}{path}", server.api());
+    let json = [("content-type", "application/json")];
+    let bodies = [
+        ("bad JSON", "{bad", "column"),
+        ("a list", "[1]", ""),
+        ("a string", "\"x\"", ""),
+        ("two values", "{} {}", ""),
+        ("an object for a text", r#"{"service":{"a":1}}"#, "service"),
+        ("a list for a text", r#"{"service":["a"]}"#, "service"),
+        ("XML", "<a/>", ""),
+    ];
+    for (name, body, names) in bodies {
+        let answer = case(
+            &server,
+            name,
+            http_post(&url("/registry/getService"), &json, body),
+        )
+        .await?;
+        assert_eq!(answer.status, 400, "{name}: {}", answer.body);
+        let error = answer.json()?;
+        assert_eq!(error["Code"], 400, "{name}");
+        let detail = error["Detail"].as_str().unwrap_or_default();
+        assert!(detail.contains(names), "{name}: {detail}");
+    }
+    let deep = format!("{}{}", r#"{"options":"#.repeat(20_000), "}".repeat(20_000));
+    let answer = case(&server, "deep", http_post(&url("/registry/getService"), &json, &deep));
+    assert_eq!(answer.await?.status, 400);
+
+    let protobuf = [("content-type", "application/protobuf")];
+    let garbage = "\u{7}\u{7f}\u{7f}garbage";
+    let answer = case(
+        &server,
+        "garbage protobuf",
+        http_post(&url("/registry/getService"), &protobuf, garbage),
+    )
+    .await?;
+    assert!(answer.status >= 400, "{}: {}", answer.status, answer.body);
+
+    let large = "x".repeat(17 * 1024 * 1024);
+    let oversized = format!(r#"{{"service":"{large}"}}"#);
+    let answer = case(
+        &server,
+        "a body over the message limit",
+        http_post(&url("/registry/getService"), &json, &oversized),
+    )
+    .await?;
+    assert_eq!(answer.status, 413, "{}", answer.body);
+
+    // A length over the limit is refused before the body is sent.
+    let head = format!(
+        "POST /registry/getService HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\n\
+         content-length: 99999999999\r\n\r\n",
+        server.api()
+    );
+    let text = case(&server, "a length over the limit", raw(server.api(), head.as_bytes())).await?;
+    assert!(text.starts_with("HTTP/1.1 413"), "{text}");
+
+    for (name, bytes) in garbage_bytes() {
+        case(&server, name, raw(server.api(), &bytes)).await?;
+    }
+    let rebound = case(
+        &server,
+        "a host that is not this machine",
+        http_get(&url("/registry/listServices"), &[("host", "evil.example")]),
+    )
+    .await?;
+    assert!((400..500).contains(&rebound.status), "{}", rebound.status);
+    server.stop().await
+}
+
+#[tokio::test]
+async fn the_grpc_doors_answer_malformed_calls() -> Result<()> {
+    let server = Server::start().await?;
+    for door in [server.proxy(), server.network()] {
+        let connection = Connection::open(door).await?;
+        let call = |metadata: &'static [(&'static str, &'static str)], body: Bytes| {
+            let connection = connection.clone();
+            async move {
+                connection
+                    .call_raw("/registry.Registry/GetService", metadata, body)
+                    .await
+            }
+        };
+        let json: &[_] = &[("content-type", "application/grpc+json")];
+
+        let bad = case(&server, "bad JSON", call(json, frame(b"{bad"))).await?;
+        assert_eq!(bad.error()?["code"], 400, "{}", bad.message);
+        let wrong = case(&server, "wrong type", call(json, frame(br#"{"service":{}}"#))).await?;
+        assert_eq!(wrong.error()?["code"], 400, "{}", wrong.message);
+        refused(case(&server, "not UTF-8", call(json, frame(b"{\"\xff\":1}"))).await?);
+        refused(case(&server, "garbage protobuf", call(&[], frame(b"\x07\xff\xff"))).await?);
+        refused(case(&server, "no frame", call(&[], Bytes::from_static(b"gar"))).await?);
+        let lying = Bytes::from_static(b"\0\xff\xff\xff\xffab");
+        refused(case(&server, "a frame of 4 GiB", call(&[], lying)).await?);
+        let large = frame(&vec![10; 17 * 1024 * 1024]);
+        refused(case(&server, "an oversized message", call(&[], large)).await?);
+        refused(
+            case(&server, "another content type", call(&[("content-type", "text/html")], frame(b"")))
+                .await?,
+        );
+
+        for path in ["/", "/registry.Registry", "/a/b/c", "//", "/registry.Registry/"] {
+            let attempt = connection.call_raw(path, &[], frame(b""));
+            refused(case(&server, path, attempt).await?);
+        }
+        for (name, bytes) in garbage_bytes() {
+            case(&server, name, raw(door, &bytes)).await?;
+        }
+    }
+    server.stop().await
+}
+
+#[tokio::test]
+async fn hostile_archives_are_refused() -> Result<()> {
+    let server = Server::start().await?;
+    let connection = Connection::open(server.proxy()).await?;
+    let token: auth::TokenResponse = connection
+        .call(
+            "/auth.Auth/Token",
+            &[],
+            &[auth::TokenRequest {
+                id: "admin".into(),
+                secret: "micro".into(),
+                ..Default::default()
+            }],
+        )
+        .await?
+        .single()?;
+    let token = format!("Bearer {}", token.token.expect("a token").access_token);
+    let metadata = [("authorization", token.as_str())];
+
+    let archives = [
+        ("parent", archive("../outside", tar::EntryType::Regular, None)?),
+        ("absolute", archive("/tmp/outside", tar::EntryType::Regular, None)?),
+        ("symlink", archive("link", tar::EntryType::Symlink, Some("../../outside"))?),
+        ("hardlink", archive("link", tar::EntryType::Link, Some("/etc/passwd"))?),
+        ("device", archive("null", tar::EntryType::Char, None)?),
+        ("garbage", b"this is no archive".repeat(100)),
+    ];
+    for (name, bytes) in archives {
+        let service = runtime::Service {
+            name: name.into(),
+            version: "latest".into(),
+            ..Default::default()
+        };
+        let upload = async {
+            let chunks: Vec<_> = bytes
+                .chunks(1024)
+                .map(|chunk| runtime::UploadRequest {
+                    service: Some(service.clone()),
+                    data: chunk.to_vec().into(),
+                })
+                .collect();
+            let answer = connection
+                .call("/runtime.Source/Upload", &metadata, &chunks)
+                .await?;
+            // Refused at once, or when it is unpacked.
+            let Ok(uploaded) = answer.single::<runtime::UploadResponse>() else {
+                return Ok(answer.message);
+            };
+            let mut service = service.clone();
+            service.source = uploaded.id;
+            let create = runtime::CreateRequest {
+                resource: Some(runtime::Resource {
+                    service: Some(service),
+                    ..Default::default()
+                }),
+                ..Default::default()
+            };
+            let created = connection
+                .call("/runtime.Runtime/Create", &metadata, &[create])
+                .await?;
+            if created.status != 0 {
+                return Ok(created.message);
+            }
+            error_of(&connection, &metadata, name).await
+        };
+        let error = case(&server, name, upload).await?;
+        assert!(!error.is_empty(), "{name} was taken");
+        assert!(!std::path::Path::new("/tmp/outside").exists(), "{name}");
+    }
+    server.stop().await
+}
+
+/// Waits until the runtime says why the service is in error.
+async fn error_of(
+    connection: &Connection,
+    metadata: &[(&str, &str)],
+    name: &str,
+) -> Result<String> {
+    let mut error = String::new();
+    wait::until("the service is in error", async || {
+        let read: runtime::ReadResponse = connection
+            .call(
+                "/runtime.Runtime/Read",
+                metadata,
+                &[runtime::ReadRequest {
+                    options: Some(runtime::ReadOptions {
+                        service: name.into(),
+                        ..Default::default()
+                    }),
+                }],
+            )
+            .await?
+            .single()?;
+        let service = read.services.first().context("the service is not there")?;
+        error = service.metadata.get("error").cloned().unwrap_or_default();
+        Ok(service.status == 7)
+    })
+    .await?;
+    Ok(error)
+}
+
+#[tokio::test]
+async fn the_command_line_answers_malformed_words() -> Result<()> {
+    let server = Server::start().await?;
+    let cases: [(&[&str], i32, &str); 6] = [
+        (&["registry", "getService", "--service"], 128, "--service needs a value"),
+        (&["registry", "getService", "--nosuch=1"], 128, "Unknown flag: nosuch"),
+        (
+            &["registry", "nosuch"],
+            128,
+            "Endpoint Registry.Nosuch not found for service registry",
+        ),
+        (&["registry", "a", "b", "c"], 128, "Incorrect number of arguments"),
+        (
+            &["call", "registry", "Registry.GetService", "{bad"],
+            1,
+            "Error creating request",
+        ),
+        (
+            &["asdasd"],
+            1,
+            "Unrecognized micro command: asdasd. Please refer to 'micro --help'",
+        ),
+    ];
+    for (args, code, says) in cases {
+        let output = server.micro(args)?;
+        assert_eq!(output.code, code, "{args:?}: {}", output.stderr);
+        assert!(output.stderr.contains(says), "{args:?}: {}", output.stderr);
+        assert_eq!(output.stdout, "", "{args:?}");
+    }
+    server.stop().await
+}
+
+fn refused(answer: Answer) {
+    assert_ne!(answer.status, 0, "{answer:?}");
+}
+
+/// Sends bytes to a door and reads until it closes, or has said enough.
+async fn raw(address: &str, bytes: &[u8]) -> Result<String> {
+    let mut stream = TcpStream::connect(address).await?;
+    // A door that has seen enough may close before it has read everything.
+    let _ = stream.write_all(bytes).await;
+    let _ = stream.shutdown().await;
+    let mut text = Vec::new();
+    let mut chunk = [0; 4096];
+    loop {
+        match stream.read(&mut chunk).await {
+            Ok(0) | Err(_) => break,
+            Ok(read) => text.extend_from_slice(&chunk[..read]),
+        }
+    }
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+fn garbage_bytes() -> Vec<(&'static str, Vec<u8>)> {
+    let mut reset = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    reset.extend_from_slice(&[0xff; 512]);
+    vec![
+        ("random bytes", (0..4096u32).map(|i| (i * 7919 % 256) as u8).collect()),
+        ("a TLS hello", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".repeat(20)),
+        ("an HTTP/2 preface and noise", reset),
+        ("HTTP/1 with a broken header", b"GET / HTTP/1.1\r\n\xff\xfe: \0\r\n\r\n".to_vec()),
+        ("an endless request line", [b"GET /".to_vec(), vec![b'a'; 1 << 20]].concat()),
+    ]
+}
+
+fn archive(name: &str, kind: tar::EntryType, link: Option<&str>) -> Result<Vec<u8>> {
+    let mut header = tar::Header::new_gnu();
+    // The library refuses such names, so they are written as bytes.
+    header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+    if let Some(link) = link {
+        header.as_old_mut().linkname[..link.len()].copy_from_slice(link.as_bytes());
+    }
+    header.set_entry_type(kind);
+    header.set_mode(0o755);
+    header.set_size(0);
+    header.set_cksum();
+    let mut builder = tar::Builder::new(Vec::new());
+    builder.append(&header, std::io::empty())?;
+    Ok(builder.into_inner()?)
+}
+
