@@ -4,6 +4,7 @@
 //! runs the command line against it. Programs are the ones beside the test's: `cargo xtask test`
 //! builds them first.
 
+pub mod grpc;
 mod http;
 mod process;
 mod server;
@@ -12,6 +13,6 @@ mod wait;
 
 pub use http::{Answer, fetch};
 pub use process::{Ran, Running, environment, program};
-pub use server::{Server, ServerBuilder, profile};
+pub use server::{BUILD_PATIENCE, Server, ServerBuilder, example, profile};
 pub use transcript::assert_shows;
 pub use wait::{PATIENCE, wait_for};

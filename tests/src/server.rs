@@ -9,6 +9,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
     thread,
+    time::Duration,
 };
 
 use http::Request;
@@ -21,6 +22,16 @@ use crate::{Answer, PATIENCE, Ran, Running, environment, fetch, program, wait_fo
 /// The profile that end-to-end tests run under: `MICRO_PROFILE`, or else `local`.
 pub fn profile() -> String {
     env::var("MICRO_PROFILE").unwrap_or_else(|_| "local".to_owned())
+}
+
+/// How long a test waits for a service that has to be compiled, its dependencies too.
+pub const BUILD_PATIENCE: Duration = Duration::from_secs(600);
+
+/// The folder of an example of this checkout.
+pub fn example(name: &str) -> String {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = tests.with_file_name("examples").join(name);
+    folder.display().to_string()
 }
 
 /// The addresses of a server, as it writes them to its addresses file.
@@ -135,7 +146,7 @@ impl ServerBuilder {
     /// # Panics
     /// If it is still there after [`PATIENCE`].
     pub fn fail(&self) -> Ran {
-        run(self.command(), self.home(), "server")
+        run(self.command(), self.home(), "server", "", PATIENCE)
     }
 
     /// Starts the server and waits until it serves, ready or not.
@@ -278,9 +289,43 @@ impl Server {
     /// # Panics
     /// If it is still there after [`PATIENCE`].
     pub async fn micro<A: Into<OsString>>(&self, args: impl IntoIterator<Item = A>) -> Ran {
-        let command = self.command(args);
-        let home = self.home().to_owned();
-        let running = tokio::task::spawn_blocking(move || run(command, &home, "command"));
+        self.run(self.command(args), "", PATIENCE).await
+    }
+
+    /// Runs a command line that reads `input`.
+    ///
+    /// # Panics
+    /// If it is still there after [`PATIENCE`].
+    pub async fn micro_reading<A: Into<OsString>>(
+        &self,
+        args: impl IntoIterator<Item = A>,
+        input: &str,
+    ) -> Ran {
+        self.run(self.command(args), input, PATIENCE).await
+    }
+
+    /// Logs the command lines in as the first account.
+    ///
+    /// # Panics
+    /// If that fails.
+    pub async fn login(&self) {
+        let args = ["login", "--username=admin", "--password=micro"];
+        self.micro(args).await.success();
+    }
+
+    /// `micro run` of an example, which may have to be compiled first.
+    ///
+    /// # Panics
+    /// If it does not end within [`BUILD_PATIENCE`].
+    pub async fn run_example(&self, name: &str) -> Ran {
+        let command = self.command(["run".to_owned(), example(name)]);
+        self.run(command, "", BUILD_PATIENCE).await
+    }
+
+    async fn run(&self, command: Command, input: &str, patience: Duration) -> Ran {
+        let (home, input) = (self.home().to_owned(), input.to_owned());
+        let running =
+            tokio::task::spawn_blocking(move || run(command, &home, "command", &input, patience));
         running.await.expect("a command that ends")
     }
 
@@ -306,17 +351,22 @@ impl Drop for Server {
 
 /// Runs a command to its end. Its output goes through files, since a pipe would be held open by
 /// whatever it leaves behind.
-fn run(mut command: Command, home: &Path, name: &str) -> Ran {
+fn run(mut command: Command, home: &Path, name: &str, input: &str, patience: Duration) -> Ran {
     let output = |stream: &str| {
         tempfile::Builder::new()
             .prefix(&format!("{name}-{stream}-"))
             .tempfile_in(home)
             .expect("a file can be made")
     };
-    let (stdout, stderr) = (output("stdout"), output("stderr"));
+    let (stdin, stdout, stderr) = (output("stdin"), output("stdout"), output("stderr"));
+    fs::write(stdin.path(), input).expect("a file can be written");
     let share = |file: &tempfile::NamedTempFile| file.reopen().expect("a file can be shared");
-    let mut process = Running::spawn(command.stdout(share(&stdout)).stderr(share(&stderr)));
-    let status = process.wait(PATIENCE);
+    command
+        .stdin(share(&stdin))
+        .stdout(share(&stdout))
+        .stderr(share(&stderr));
+    let mut process = Running::spawn(&mut command);
+    let status = process.wait(patience);
     let text = |file: &tempfile::NamedTempFile| {
         String::from_utf8_lossy(&fs::read(file.path()).expect("a readable file")).into_owned()
     };

@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 use micro_proto::{auth, registry, runtime, store};
-use micro_tests::{Server, grpc::Connection};
+use micro_tests::{Server, grpc::Connection, profile};
 
 /// What every call of a Go service carries beside its credentials.
 const METADATA: [(&str, &str); 5] = [
@@ -22,7 +22,7 @@ struct GoService {
 impl GoService {
     /// Logs in with an account of type service, as the runtime would have given it.
     async fn start(server: &Server, name: &str) -> Result<Self> {
-        let connection = Connection::open(server.network()).await?;
+        let connection = Connection::open(&server.network().to_string()).await?;
         let admin = token(&connection, "admin", "micro").await?;
         let generated: auth::GenerateResponse = connection
             .call(
@@ -159,7 +159,7 @@ fn record(nodes: &[(&str, &str)], ttl: i64) -> registry::Service {
 
 #[tokio::test]
 async fn a_go_service_registers_beats_and_leaves() -> Result<()> {
-    let server = Server::start().await?;
+    let mut server = Server::start(&profile()).await;
     let service = GoService::start(&server, "acid").await?;
 
     // An IPv6 host in brackets, the port in the same field: seen on real machines.
@@ -169,7 +169,10 @@ async fn a_go_service_registers_beats_and_leaves() -> Result<()> {
         .await?;
     let nodes = service.nodes("acid").await?;
     assert_eq!(nodes.len(), 1);
-    assert_eq!((nodes[0].address.as_str(), nodes[0].port), ("[::1]:46067", 0));
+    assert_eq!(
+        (nodes[0].address.as_str(), nodes[0].port),
+        ("[::1]:46067", 0)
+    );
     assert_eq!(nodes[0].metadata["protocol"], "grpc");
 
     // A heartbeat is the same call again, and a second node joins the first.
@@ -195,7 +198,10 @@ async fn a_go_service_registers_beats_and_leaves() -> Result<()> {
             },
         )
         .await?;
-    let ours = listed.services.iter().find(|service| service.name == "acid");
+    let ours = listed
+        .services
+        .iter()
+        .find(|service| service.name == "acid");
     let ours = ours.expect("the list holds what was registered");
     assert_eq!(ours.metadata["domain"], "micro");
     assert_eq!(ours.endpoints.len(), 2);
@@ -221,12 +227,13 @@ async fn a_go_service_registers_beats_and_leaves() -> Result<()> {
         .await?;
     assert_eq!(gone.error()?["code"], 404);
     assert_eq!(gone.error()?["detail"], "service not found");
-    server.stop().await
+    assert!(server.stop().success());
+    Ok(())
 }
 
 #[tokio::test]
 async fn a_go_service_keeps_records_and_blobs() -> Result<()> {
-    let server = Server::start().await?;
+    let mut server = Server::start(&profile()).await;
     let service = GoService::start(&server, "acid").await?;
 
     // Database is the namespace, table the service's name, expiry in seconds.
@@ -328,7 +335,12 @@ async fn a_go_service_keeps_records_and_blobs() -> Result<()> {
         .await?;
     // Called now and then by every service, for its own checks.
     let rules: auth::ListResponse = service
-        .call("/auth.Rules/List", auth::ListRequest { options: namespace() })
+        .call(
+            "/auth.Rules/List",
+            auth::ListRequest {
+                options: namespace(),
+            },
+        )
         .await?;
     assert_eq!(rules.rules[0].id, "default");
     let raw_token = service.token.trim_start_matches("Bearer ").to_owned();
@@ -342,19 +354,27 @@ async fn a_go_service_keeps_records_and_blobs() -> Result<()> {
         )
         .await?;
     let account = inspected.account.expect("the answer names the account");
-    assert_eq!((account.id.as_str(), account.issuer.as_str()), ("acid-latest", "micro"));
+    assert_eq!(
+        (account.id.as_str(), account.issuer.as_str()),
+        ("acid-latest", "micro")
+    );
     assert_eq!(account.secret, "");
-    server.stop().await
+    assert!(server.stop().success());
+    Ok(())
 }
 
 #[tokio::test]
 async fn a_go_client_reads_errors_with_lower_case_keys() -> Result<()> {
-    let server = Server::start().await?;
-    let connection = Connection::open(server.proxy()).await?;
+    let mut server = Server::start(&profile()).await;
+    let connection = Connection::open(&server.proxy().to_string()).await?;
     let empty = registry::GetRequest::default();
 
     let unknown = connection
-        .call("/nosuch.Nosuch/Call", &METADATA, std::slice::from_ref(&empty))
+        .call(
+            "/nosuch.Nosuch/Call",
+            &METADATA,
+            std::slice::from_ref(&empty),
+        )
         .await?;
     let error = unknown.error()?;
     assert_eq!(error["id"], "go.micro.client");
@@ -369,7 +389,11 @@ async fn a_go_client_reads_errors_with_lower_case_keys() -> Result<()> {
     let mut bad = METADATA.to_vec();
     bad.push(("authorization", "bad"));
     let refused = connection
-        .call("/registry.Registry/ListServices", &bad, std::slice::from_ref(&empty))
+        .call(
+            "/registry.Registry/ListServices",
+            &bad,
+            std::slice::from_ref(&empty),
+        )
         .await?;
     assert_eq!(refused.error()?["code"], 401);
     assert_eq!(
@@ -377,9 +401,14 @@ async fn a_go_client_reads_errors_with_lower_case_keys() -> Result<()> {
         "invalid authorization header. Expected Bearer or Basic schema"
     );
     let anonymous = connection
-        .call("/store.Store/Databases", &METADATA, &[store::DatabasesRequest {}])
+        .call(
+            "/store.Store/Databases",
+            &METADATA,
+            &[store::DatabasesRequest {}],
+        )
         .await?;
     assert_eq!(anonymous.error()?["id"], "store.Store.Databases");
     assert_eq!(anonymous.error()?["detail"], "An account is required");
-    server.stop().await
+    assert!(server.stop().success());
+    Ok(())
 }

@@ -2,138 +2,160 @@
 //! under the profile that `MICRO_PROFILE` names.
 
 use anyhow::Result;
-use micro_tests::{Server, example, http_get, transcript::assert_shows, wait};
+use http::Request;
+use micro_tests::{Answer, Running, Server, assert_shows, fetch, profile, wait_for};
+use nix::sys::signal::Signal;
 
 const SERVICES: &str = "api auth helloworld proxy registry runtime store";
 
 #[tokio::test]
 async fn run_helloworld_and_call_it_four_ways() -> Result<()> {
-    let server = Server::start().await?;
-    let micro = |args: &[&str]| server.micro(args);
+    let mut server = Server::start(&profile()).await;
+    let micro = async |args: &[&str]| server.micro(args.iter().copied()).await;
 
     assert_shows(
-        &micro(&["env"])?.succeeded(),
+        &micro(&["env"]).await.success(),
         "* local … Local running Micro Server
            dev proxy.m3o.dev Cloud hosted Micro Platform (development)
            platform proxy.m3o.com Cloud hosted Micro Platform",
     );
     // Not logged in: status is not for everybody, the list of services is.
-    let denied = micro(&["status"])?;
-    assert_eq!(denied.code, 2);
+    let denied = micro(&["status"]).await;
+    assert_eq!(denied.code, Some(2));
     assert_shows(&denied.stderr, "Not authorized to perform this request");
-    assert_shows(&micro(&["services"])?.succeeded(), &SERVICES.replace("helloworld ", ""));
+    assert_shows(
+        &micro(&["services"]).await.success(),
+        &SERVICES.replace("helloworld ", ""),
+    );
 
     assert_shows(
-        &server.micro_with_input(&["login"], "admin\nmicro\n")?.succeeded(),
+        &server
+            .micro_reading(["login"], "admin\nmicro\n")
+            .await
+            .success(),
         "Enter username: Enter password: Successfully logged in.",
     );
-    let source = example("helloworld");
-    let run = micro(&["run", &source])?;
-    assert_shows(&run.succeeded(), "");
+    assert_shows(&server.run_example("helloworld").await.success(), "");
 
     assert_shows(
-        &micro(&["status"])?.succeeded(),
+        &micro(&["status"]).await.success(),
         "NAME VERSION SOURCE STATUS BUILD UPDATED METADATA
          helloworld latest … running n/a … ago owner=admin, group=micro",
     );
-    assert_shows(&micro(&["services"])?.succeeded(), SERVICES);
+    assert_shows(&micro(&["services"]).await.success(), SERVICES);
 
     assert_shows(
-        &micro(&["helloworld", "--name=John"])?.succeeded(),
+        &micro(&["helloworld", "--name=John"]).await.success(),
         r#"{ "msg": "Hello John" }"#,
     );
     assert_eq!(
-        micro(&["helloworld", "--name=John"])?.stdout,
+        micro(&["helloworld", "--name=John"]).await.stdout,
         "{\n\t\"msg\": \"Hello John\"\n}\n"
     );
     assert_shows(
-        &micro(&["call", "helloworld", "Helloworld.Call", r#"{"name":"J"}"#])?.succeeded(),
+        &micro(&["call", "helloworld", "Helloworld.Call", r#"{"name":"J"}"#])
+            .await
+            .success(),
         r#"{ "msg": "Hello J" }"#,
     );
     assert_shows(
-        &micro(&["helloworld", "--help"])?.succeeded(),
+        &micro(&["helloworld", "--help"]).await.success(),
         "NAME: micro helloworld VERSION: latest USAGE: micro helloworld [command]
          COMMANDS: call pingPong stream",
     );
     assert_shows(
-        &micro(&["helloworld", "call", "--help"])?.succeeded(),
+        &micro(&["helloworld", "call", "--help"]).await.success(),
         "NAME: micro helloworld call USAGE: micro helloworld call [flags] FLAGS: --name string",
     );
     assert_shows(
-        &micro(&["helloworld", "stream", "--count=3"])?.succeeded(),
+        &micro(&["helloworld", "stream", "--count=3"])
+            .await
+            .success(),
         r#"{ "count": "0" } { "count": "1" } { "count": "2" }"#,
     );
 
     // HTTP: query, JSON body, namespace, token.
-    let url = |path: &str| format!("http://{}{path}", server.api());
-    let get = |path: &str, headers: &[(&str, &str)]| http_get(&url(path), headers);
-    let root = get("/", &[]).await?;
-    assert_eq!((root.status, root.body.as_str()), (200, r#"{"version": "v3.0.0-beta"}"#));
-    let joe = get("/helloworld/call?name=Joe", &[]).await?;
-    assert_eq!((joe.status, joe.body.as_str()), (200, r#"{"msg":"Hello Joe"}"#));
-    let posted = micro_tests::http_post(
-        &url("/helloworld/call"),
-        &[("content-type", "application/json")],
-        r#"{"name":"Joe"}"#,
+    let get = async |path: &str, headers: &[(&str, &str)]| get(&server, path, headers).await;
+    let root = server.get("/").await;
+    assert_eq!(root.text(), r#"{"version": "v3.0.0-beta"}"#);
+    let joe = server.get("/helloworld/call?name=Joe").await;
+    assert_eq!(
+        (joe.status.as_u16(), joe.text().as_str()),
+        (200, r#"{"msg":"Hello Joe"}"#)
+    );
+    let posted = server.post("/helloworld/call", r#"{"name":"Joe"}"#).await;
+    assert_eq!(posted.text(), r#"{"msg":"Hello Joe"}"#);
+    let elsewhere = get(
+        "/helloworld/call?name=Joe",
+        &[("micro-namespace", "foobar")],
     )
     .await?;
-    assert_eq!(posted.body, r#"{"msg":"Hello Joe"}"#);
-    let elsewhere = get("/helloworld/call?name=Joe", &[("micro-namespace", "foobar")]).await?;
     assert_eq!(elsewhere.status, 404);
-    assert_eq!(elsewhere.json()?["Detail"], "service helloworld: route not found");
-    let token = micro(&["user", "token"])?.succeeded();
+    assert_eq!(
+        elsewhere.json()?["Detail"],
+        "service helloworld: route not found"
+    );
+    let token = micro(&["user", "token"]).await.success();
     let bearer = format!("Bearer {}", token.trim());
     let authorized = get("/helloworld/call?name=Joe", &[("authorization", &bearer)]).await?;
-    assert_eq!(authorized.body, r#"{"msg":"Hello Joe"}"#);
-    let listed = get("/registry/listServices", &[]).await?;
-    let names: Vec<_> = listed.json()?["services"]
-        .as_array()
-        .expect("a list of services")
-        .iter()
-        .map(|service| service["name"].as_str().unwrap_or_default().to_owned())
-        .collect();
-    assert!(names.iter().any(|name| name == "helloworld"), "{names:?}");
-    let denied = get("/store/list", &[]).await?;
+    assert_eq!(authorized.text(), r#"{"msg":"Hello Joe"}"#);
+    let listed = server.get("/registry/listServices").await.json()?;
+    let services = listed["services"].as_array().expect("a list of services");
+    assert!(
+        services.iter().any(|one| one["name"] == "helloworld"),
+        "{listed}"
+    );
+    let denied = server.get("/store/list").await;
     assert_eq!(denied.status, 401);
     assert_eq!(
-        denied.body,
+        denied.text(),
         r#"{"Id":"store.Store.List","Code":401,"Detail":"An account is required","Status":"Unauthorized"}"#
     );
 
     // What the service printed, and its end.
-    assert!(micro(&["logs", "helloworld"])?.succeeded().contains("helloworld"));
-    assert_shows(&micro(&["kill", "helloworld"])?.succeeded(), "");
-    assert_shows(&micro(&["status"])?.succeeded(), "");
-    let gone = micro(&["helloworld", "--name=John"])?;
-    assert_eq!(gone.code, 1);
+    assert!(
+        micro(&["logs", "helloworld"])
+            .await
+            .success()
+            .contains("helloworld")
+    );
+    assert_shows(&micro(&["kill", "helloworld"]).await.success(), "");
+    assert_shows(&micro(&["status"]).await.success(), "");
+    let gone = micro(&["helloworld", "--name=John"]).await;
+    assert_eq!(gone.code, Some(1));
     assert_shows(
         &gone.stderr,
         "Unrecognized micro command: helloworld. Please refer to 'micro --help'",
     );
-    wait::until("the gateway forgets the service", async || {
-        Ok(get("/helloworld/call", &[]).await?.status == 404)
+    wait_for("the gateway forgets the service", || async {
+        (server.get("/helloworld/call").await.status == 404).then_some(())
     })
-    .await?;
-    server.stop().await
+    .await;
+    assert!(server.stop().success());
+    Ok(())
 }
 
 #[tokio::test]
 async fn core_services_are_commands_too() -> Result<()> {
-    let server = Server::start().await?;
+    let mut server = Server::start(&profile()).await;
     assert_shows(
-        &server.micro(&["registry", "--help"])?.succeeded(),
+        &server.micro(["registry", "--help"]).await.success(),
         "NAME: micro registry VERSION: latest USAGE: micro registry [command]
          COMMANDS: deregister getService listServices register watch",
     );
     assert_shows(
-        &server.micro(&["registry", "getService", "--help"])?.succeeded(),
+        &server
+            .micro(["registry", "getService", "--help"])
+            .await
+            .success(),
         "NAME: micro registry getService USAGE: micro registry getService [flags]
          FLAGS: --service string --options_ttl int64 --options_domain string",
     );
     // Logged out: reading the registry is governed by rules alone.
     let printed = server
-        .micro(&["registry", "getService", "--service=registry"])?
-        .succeeded();
+        .micro(["registry", "getService", "--service=registry"])
+        .await
+        .success();
     let record: serde_json::Value = serde_json::from_str(&printed)?;
     let service = &record["services"][0];
     assert_eq!(service["name"], "registry");
@@ -145,18 +167,20 @@ async fn core_services_are_commands_too() -> Result<()> {
         .expect("the registry registers its Watch");
     assert_eq!(watch["metadata"]["stream"], "true");
     assert_eq!(watch["request"]["type"], "WatchRequest");
-    assert_eq!(service["nodes"][0]["address"], server.network());
-    server.stop().await
+    assert_eq!(service["nodes"][0]["address"], server.network().to_string());
+    assert!(server.stop().success());
+    Ok(())
 }
 
 #[tokio::test]
 async fn get_service_shows_the_schema_of_helloworld() -> Result<()> {
-    let server = Server::start().await?;
-    server.login()?;
-    server.micro(&["run", &example("helloworld")])?.succeeded();
+    let mut server = Server::start(&profile()).await;
+    server.login().await;
+    server.run_example("helloworld").await.success();
     let shown = server
-        .micro(&["registry", "getService", "--service=helloworld"])?
-        .succeeded();
+        .micro(["registry", "getService", "--service=helloworld"])
+        .await
+        .success();
     assert_shows(
         &shown,
         r#"{ "services": [ {
@@ -185,42 +209,58 @@ async fn get_service_shows_the_schema_of_helloworld() -> Result<()> {
                 "registry": "service", "server": "grpc", "transport": "grpc" } } ],
             "options": { "ttl": "0", "domain": "" } } ] }"#,
     );
-    server.stop().await
+    assert!(server.stop().success());
+    Ok(())
 }
 
 #[tokio::test]
 async fn logs_follow_a_service_while_it_lives() -> Result<()> {
-    let server = Server::start().await?;
-    server.login()?;
-    server.micro(&["run", &example("helloworld")])?.succeeded();
-    let mut follower = server.spawn(&["logs", "-f", "helloworld"])?;
-    wait::until("a line of the log", async || {
-        Ok(follower.stdout().contains("helloworld"))
+    let mut server = Server::start(&profile()).await;
+    server.login().await;
+    server.run_example("helloworld").await.success();
+    let path = server.home().join("followed.txt");
+    let mut command = server.command(["logs", "-f", "helloworld"]);
+    let mut follower = Running::spawn(command.stdout(std::fs::File::create(&path)?));
+    wait_for("a line of the log", || async {
+        let text = std::fs::read_to_string(&path).ok()?;
+        text.contains("helloworld").then_some(())
     })
-    .await?;
-    follower.kill()?;
-    server.stop().await
+    .await;
+    assert_eq!(
+        follower.status(),
+        None,
+        "it follows as long as nobody ends it"
+    );
+    follower.signal(Signal::SIGINT);
+    let ended = follower.wait(micro_tests::PATIENCE);
+    assert!(ended.is_some(), "it ends when it is asked to");
+    assert!(server.stop().success());
+    Ok(())
 }
 
 #[tokio::test]
 async fn a_service_calls_another_by_name() -> Result<()> {
-    let server = Server::start().await?;
-    server.login()?;
-    server.micro(&["run", &example("helloworld")])?.succeeded();
-    server
-        .micro(&["run", &example("helloworld-client")])?
-        .succeeded();
+    let mut server = Server::start(&profile()).await;
+    server.login().await;
+    server.run_example("helloworld").await.success();
+    server.run_example("helloworld-client").await.success();
     assert_shows(
         &server
-            .micro(&["helloworld-client", "--name=Ann"])?
-            .succeeded(),
+            .micro(["helloworld-client", "--name=Ann"])
+            .await
+            .success(),
         r#"{ "msg": "Hello Ann" }"#,
     );
-    let over_http = http_get(
-        &format!("http://{}/helloworld-client/call?name=Ann", server.api()),
-        &[],
-    )
-    .await?;
-    assert_eq!(over_http.body, r#"{"msg":"Hello Ann"}"#);
-    server.stop().await
+    let over_http = server.get("/helloworld-client/call?name=Ann").await;
+    assert_eq!(over_http.text(), r#"{"msg":"Hello Ann"}"#);
+    assert!(server.stop().success());
+    Ok(())
+}
+
+async fn get(server: &Server, path: &str, headers: &[(&str, &str)]) -> Result<Answer> {
+    let mut request = Request::get(format!("http://{}{path}", server.api()));
+    for (key, value) in headers {
+        request = request.header(*key, *value);
+    }
+    fetch(request.body("")?).await
 }
