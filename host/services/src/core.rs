@@ -11,7 +11,7 @@ use tonic::body::Body;
 
 use crate::{
     debug::{self, Counters},
-    guard,
+    guard, registry, store,
 };
 
 /// What core services stand on. Clones share it.
@@ -70,6 +70,18 @@ impl CoreServices {
             })
         };
         let services = [
+            service(
+                "registry",
+                registry::handlers(platform)?,
+                &[Module::Registry],
+                true,
+            )?,
+            service(
+                "store",
+                store::handlers(platform)?,
+                &[Module::Store, Module::Blob],
+                true,
+            )?,
             service("network", Handlers::new(), &[], true)?,
             service("api", Handlers::new(), &[], true)?,
             service("proxy", Handlers::new(), &[], true)?,

@@ -11,6 +11,8 @@ mod debug;
 mod error;
 mod guard;
 mod records;
+mod registry;
 mod request;
+mod store;
 
 pub use crate::core::{CoreServices, Platform, ServiceHealth};

@@ -1,0 +1,258 @@
+//! `Store`: reading, writing, deleting and listing records.
+
+use std::sync::Arc;
+
+use futures::{StreamExt as _, stream};
+use micro_access::namespace;
+use micro_modules::Modules;
+use micro_plugin_api::{
+    BoxStream, Call,
+    store::{Commit, Fields, ListQuery, Precondition, Table},
+};
+use micro_proto::store::{
+    DatabasesRequest, DatabasesResponse, DeleteRequest, DeleteResponse, ListRequest, ListResponse,
+    ReadRequest, ReadResponse, TablesRequest, TablesResponse, WriteRequest, WriteResponse,
+    store_server::Store,
+};
+use micro_wire::{Error, frame::MAX_MESSAGE};
+use prost::Message as _;
+use tonic::{Request, Response, Status};
+
+use super::{pages, record};
+use crate::{error, request};
+
+/// The table of those who name none.
+const DEFAULT_TABLE: &str = "micro";
+
+/// How much of a response records and keys may fill, in bytes: the largest message, less room for
+/// what stands around them.
+const MAX_ANSWER: usize = MAX_MESSAGE - (64 << 10);
+
+/// About how many bytes of keys one message of a list holds. Most lists are one message; a longer
+/// one goes on in the next.
+const LIST_MESSAGE: usize = 4 << 20;
+
+/// The records of every namespace.
+pub(super) struct StoreService {
+    modules: Arc<Modules>,
+}
+
+/// One call, authorized: in which table it acts.
+struct Scope {
+    id: &'static str,
+    call: Call,
+    database: String,
+    table: String,
+}
+
+impl Scope {
+    /// The table that a call names, if its caller administers the database.
+    fn of<T>(
+        id: &'static str,
+        request: &Request<T>,
+        database: impl FnOnce(&T) -> Option<(&str, &str)>,
+    ) -> Result<Self, Error> {
+        let caller = request::caller(request);
+        let (database, table) = database(request.get_ref()).unwrap_or_default();
+        let database = request::namespace_of(Some(database), &caller);
+        caller.authorize_admin(id, database)?;
+        let table = if table.is_empty() {
+            DEFAULT_TABLE
+        } else {
+            table
+        };
+        Ok(Self {
+            id,
+            call: request::call(request),
+            database: database.to_owned(),
+            table: table.to_owned(),
+        })
+    }
+
+    fn table(&self) -> Table<'_> {
+        Table::new(&self.database, &self.table)
+    }
+
+    fn bad_request(&self, detail: impl Into<String>) -> Error {
+        Error::bad_request(self.id, detail)
+    }
+
+    fn failed(&self, error: micro_plugin_api::Error) -> Error {
+        error::from_module(self.id, &error)
+    }
+}
+
+impl StoreService {
+    pub(super) fn new(modules: Arc<Modules>) -> Self {
+        Self { modules }
+    }
+
+    async fn commit(&self, scope: &Scope, commit: Commit) -> Result<(), Error> {
+        let committed = self.modules.store().commit(&scope.call, &commit).await;
+        committed.map(drop).map_err(|error| scope.failed(error))
+    }
+}
+
+#[tonic::async_trait]
+impl Store for StoreService {
+    type ListStream = BoxStream<Result<ListResponse, Status>>;
+
+    async fn read(&self, request: Request<ReadRequest>) -> Result<Response<ReadResponse>, Status> {
+        let scope = Scope::of("store.Store.Read", &request, |request| {
+            let options = request.options.as_ref()?;
+            Some((&options.database, &options.table))
+        })?;
+        let ReadRequest { key, options } = request.into_inner();
+        let options = options.unwrap_or_default();
+        if !options.prefix && !options.suffix {
+            let store = self.modules.store();
+            let read = store.read(&scope.call, scope.table(), &key).await;
+            let found = read.map_err(|error| scope.failed(error))?;
+            let found = found.ok_or_else(|| Error::not_found(scope.id, "not found"))?;
+            let records = vec![record::to_proto(found)];
+            return Ok(Response::new(ReadResponse { records }));
+        }
+        let query = ListQuery {
+            prefix: if options.prefix { &key } else { "" },
+            suffix: if options.suffix { &key } else { "" },
+            order: pages::order(&options.order),
+            limit: pages::count(options.limit),
+            skip: options.offset,
+            ..ListQuery::default()
+        };
+        let (mut records, mut bytes) = (Vec::new(), 0);
+        let take = |found| {
+            let found = record::to_proto(found);
+            // A tag and a length of at most five bytes each stand before a record.
+            bytes += found.encoded_len() + 10;
+            if bytes > MAX_ANSWER {
+                let detail = "the records that match do not fit into one answer of 16 MiB; read them in parts, with limit and offset";
+                return Err(scope.bad_request(detail));
+            }
+            records.push(found);
+            Ok(())
+        };
+        let failed = |error| scope.failed(error);
+        pages::each(
+            &self.modules,
+            &scope.call,
+            scope.table(),
+            query,
+            failed,
+            take,
+        )
+        .await?;
+        Ok(Response::new(ReadResponse { records }))
+    }
+
+    async fn write(
+        &self,
+        request: Request<WriteRequest>,
+    ) -> Result<Response<WriteResponse>, Status> {
+        let scope = Scope::of("store.Store.Write", &request, |request| {
+            let options = request.options.as_ref()?;
+            Some((&options.database, &options.table))
+        })?;
+        let Some(mut record) = request.into_inner().record else {
+            return Err(scope.bad_request("no record specified").into());
+        };
+        let key = std::mem::take(&mut record.key);
+        if key.is_empty() {
+            return Err(scope.bad_request("Missing key").into());
+        }
+        let put = record::to_put(record).map_err(|detail| scope.bad_request(detail))?;
+        let commit = Commit::new().put(scope.table(), key, Precondition::Any, put);
+        self.commit(&scope, commit).await?;
+        Ok(Response::new(WriteResponse {}))
+    }
+
+    async fn delete(
+        &self,
+        request: Request<DeleteRequest>,
+    ) -> Result<Response<DeleteResponse>, Status> {
+        let scope = Scope::of("store.Store.Delete", &request, |request| {
+            let options = request.options.as_ref()?;
+            Some((&options.database, &options.table))
+        })?;
+        let key = request.into_inner().key;
+        if key.is_empty() {
+            return Err(scope.bad_request("Missing key").into());
+        }
+        let commit = Commit::new().delete(scope.table(), key, Precondition::Any);
+        self.commit(&scope, commit).await?;
+        Ok(Response::new(DeleteResponse {}))
+    }
+
+    async fn list(
+        &self,
+        request: Request<ListRequest>,
+    ) -> Result<Response<Self::ListStream>, Status> {
+        let scope = Scope::of("store.Store.List", &request, |request| {
+            let options = request.options.as_ref()?;
+            Some((&options.database, &options.table))
+        })?;
+        let options = request.into_inner().options.unwrap_or_default();
+        let query = ListQuery {
+            prefix: &options.prefix,
+            suffix: &options.suffix,
+            order: pages::order(&options.order),
+            limit: pages::count(options.limit),
+            skip: options.offset,
+            fields: Fields::Keys,
+            cursor: None,
+        };
+        let mut messages = vec![ListResponse::default()];
+        let mut bytes = 0;
+        let take = |found: micro_plugin_api::store::Record| {
+            if bytes > LIST_MESSAGE {
+                messages.push(ListResponse::default());
+                bytes = 0;
+            }
+            bytes += found.key.len() + 10;
+            if let Some(message) = messages.last_mut() {
+                message.keys.push(found.key);
+            }
+            Ok(())
+        };
+        let failed = |error| scope.failed(error);
+        pages::each(
+            &self.modules,
+            &scope.call,
+            scope.table(),
+            query,
+            failed,
+            take,
+        )
+        .await?;
+        Ok(Response::new(stream::iter(messages).map(Ok).boxed()))
+    }
+
+    async fn databases(
+        &self,
+        request: Request<DatabasesRequest>,
+    ) -> Result<Response<DatabasesResponse>, Status> {
+        let id = "store.Store.Databases";
+        request::caller(&request).authorize_admin(id, namespace::DEFAULT)?;
+        let call = request::call(&request);
+        let databases = self.modules.store().databases(&call).await;
+        let mut databases = databases.map_err(error::module(id))?;
+        databases.retain(|name| !namespace::is_reserved(name));
+        Ok(Response::new(DatabasesResponse { databases }))
+    }
+
+    async fn tables(
+        &self,
+        request: Request<TablesRequest>,
+    ) -> Result<Response<TablesResponse>, Status> {
+        let scope = Scope::of("store.Store.Tables", &request, |request| {
+            Some((&request.database, ""))
+        })?;
+        let tables = self
+            .modules
+            .store()
+            .tables(&scope.call, &scope.database)
+            .await;
+        let tables = tables.map_err(|error| scope.failed(error))?;
+        Ok(Response::new(TablesResponse { tables }))
+    }
+}
