@@ -1,10 +1,47 @@
 //! The one layer that every door asks: token, account, namespace, rules.
 
-use std::sync::Arc;
+use std::{
+    borrow::Cow,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
+use http::{HeaderMap, HeaderValue};
 use micro_modules::Modules;
+use micro_plugin_api::store::Version;
+use micro_wire::{Error, metadata};
+use tokio::time::{MissedTickBehavior, interval};
 
-use crate::{KeyError, KeySource, Tokens};
+use crate::{
+    Account, Accounts, Caller, KeyError, KeySource, RecordError, Rules, SessionError, Tokens,
+    epoch::Epoch, header, namespace, records::Records, secrets::Hasher, sessions::Sessions,
+};
+
+/// How often the store is asked whether accounts or rules have changed.
+const POLL: Duration = Duration::from_millis(500);
+/// After how many polls the memory for hashing is given back if nobody logged in meanwhile.
+const TRIM: u32 = 20;
+/// The type of everything that rules are asked about.
+const SERVICE: &str = "service";
+
+/// How access is set up.
+#[derive(Clone, Debug)]
+pub struct AccessConfig {
+    /// Where the key that signs tokens comes from.
+    pub keys: KeySource,
+    /// Whether namespace `micro` gets the account `admin` with the secret `micro` while it has no
+    /// user. On unless told otherwise.
+    pub default_admin: bool,
+}
+
+impl From<KeySource> for AccessConfig {
+    fn from(keys: KeySource) -> Self {
+        Self {
+            keys,
+            default_admin: true,
+        }
+    }
+}
 
 /// Why the layer could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -12,29 +49,211 @@ pub enum AccessError {
     /// There is no signing key.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// Accounts and rules cannot be read.
+    #[error("cannot read accounts and rules from the store: {0}")]
+    Records(#[from] RecordError),
 }
 
-/// Who is calling and may they. Clones share everything.
+/// Who is calling and may they. Clones share everything; usable on any number of runtimes.
 #[derive(Clone)]
 pub struct Access(Arc<Inner>);
 
 struct Inner {
     tokens: Tokens,
+    accounts: Accounts,
+    rules: Rules,
+    sessions: Sessions,
+    records: Records,
+    hasher: Arc<Hasher>,
 }
 
 impl Access {
-    /// The layer over the accounts and rules in the store of `modules`.
+    /// The layer over the accounts and rules in the store of `modules`. A task on the current
+    /// tokio runtime, which must outlive the doors, notices what other servers change.
     ///
     /// # Errors
     /// No signing key, or a store that cannot be read.
-    pub async fn open(_modules: Arc<Modules>, keys: KeySource) -> Result<Self, AccessError> {
-        Ok(Self(Arc::new(Inner {
-            tokens: Tokens::new(keys.load()?),
-        })))
+    pub async fn open(
+        modules: Arc<Modules>,
+        config: impl Into<AccessConfig>,
+    ) -> Result<Self, AccessError> {
+        let config = config.into();
+        let records = Records::new(modules, Arc::new(Epoch::new()));
+        let hasher = Arc::new(Hasher::new());
+        let version = records.epoch_version().await?;
+        let inner = Arc::new(Inner {
+            tokens: Tokens::new(config.keys.load()?),
+            accounts: Accounts::new(records.clone(), hasher.clone(), config.default_admin),
+            rules: Rules::new(records.clone()),
+            sessions: Sessions::new(records.clone()),
+            records,
+            hasher,
+        });
+        tokio::spawn(watch(Arc::downgrade(&inner), version));
+        Ok(Self(inner))
+    }
+
+    /// Finds out who makes a call to `endpoint` (`Foo.Bar`) of `service` with these headers, and
+    /// in which namespace, and whether the rules of that let them. The namespace is written back
+    /// into the headers, so that whoever is called sees the same.
+    ///
+    /// An invalid or expired token counts as none. The namespace is that of the header
+    /// `micro-namespace`, else the account's, else `micro`. Costs no look into the store while
+    /// token and rules are known and nothing has changed.
+    ///
+    /// # Errors
+    /// With `service` as id: 401 for an `authorization` header that is neither Bearer nor Basic,
+    /// 400 for a namespace that cannot be one, 401 (anonymous) or 403 for a call that the rules
+    /// deny, 500 when accounts or rules have to be read and cannot be.
+    pub async fn admit(
+        &self,
+        headers: &mut HeaderMap,
+        service: &str,
+        endpoint: &str,
+    ) -> Result<Caller, Error> {
+        let failed = |error: RecordError| {
+            Error::internal_server_error(service, format!("Error authorizing request: {error}"))
+        };
+        let token =
+            header::token(headers).map_err(|e| Error::unauthorized(service, e.to_string()))?;
+        let account = match token {
+            Some(token) => self.account(&token).await.map_err(failed)?,
+            None => None,
+        };
+        let namespace = namespace_of(headers, account.as_deref())
+            .filter(|name| namespace::is_valid(name))
+            .ok_or_else(|| {
+                Error::bad_request(service, "the header Micro-Namespace names no namespace")
+            })?
+            .into_owned();
+        let rules = self.0.rules.of(&namespace).await.map_err(failed)?;
+        let caller = account.as_deref();
+        if !rules.allows(caller, SERVICE, service, endpoint, &namespace) {
+            return Err(denied(service, endpoint, caller));
+        }
+        write_back(headers, &namespace);
+        let caller = match account {
+            Some(account) => Caller::new(account, namespace),
+            None => Caller::anonymous(namespace),
+        };
+        Ok(caller.with_stale(self.0.records.epoch().is_stale()))
+    }
+
+    async fn account(&self, token: &str) -> Result<Option<Arc<Account>>, RecordError> {
+        match self.inspect(token).await {
+            Ok(account) => Ok(Some(account)),
+            Err(SessionError::Invalid(_)) => Ok(None),
+            Err(SessionError::Records(error)) => Err(error),
+        }
+    }
+
+    /// The account of a valid token.
+    ///
+    /// # Errors
+    /// A token that was not made here, has expired, or whose account has been deleted or given
+    /// another secret since; a store that fails when it has to be read.
+    pub async fn inspect(&self, token: &str) -> Result<Arc<Account>, SessionError> {
+        let Inner {
+            sessions,
+            tokens,
+            accounts,
+            ..
+        } = &*self.0;
+        sessions.account(token, tokens, accounts).await
     }
 
     /// Makes and verifies tokens.
     pub fn tokens(&self) -> &Tokens {
         &self.0.tokens
+    }
+
+    /// The accounts of all namespaces.
+    pub fn accounts(&self) -> &Accounts {
+        &self.0.accounts
+    }
+
+    /// The rules of all namespaces.
+    pub fn rules(&self) -> &Rules {
+        &self.0.rules
+    }
+
+    /// Whether accounts and rules could not be read from the store for more than five seconds:
+    /// admin calls are refused until they can.
+    pub fn is_stale(&self) -> bool {
+        self.0.records.epoch().is_stale()
+    }
+}
+
+/// The namespace that a call is made in; `None` if the header is no text.
+fn namespace_of<'a>(headers: &'a HeaderMap, account: Option<&'a Account>) -> Option<Cow<'a, str>> {
+    let said = match headers.get(metadata::NAMESPACE) {
+        Some(value) => std::str::from_utf8(value.as_bytes()).ok()?.trim(),
+        None => "",
+    };
+    Some(Cow::Borrowed(match (said, account) {
+        ("", Some(account)) => &account.issuer,
+        ("", None) => namespace::DEFAULT,
+        (said, _) => said,
+    }))
+}
+
+fn write_back(headers: &mut HeaderMap, namespace: &str) {
+    let mut all = headers.get_all(metadata::NAMESPACE).iter();
+    let alone = all
+        .next()
+        .is_some_and(|first| first.as_bytes() == namespace.as_bytes())
+        && all.next().is_none();
+    if !alone && let Ok(value) = HeaderValue::from_str(namespace) {
+        headers.insert(metadata::NAMESPACE, value);
+    }
+}
+
+fn denied(service: &str, endpoint: &str, account: Option<&Account>) -> Error {
+    match account {
+        None => Error::unauthorized(
+            service,
+            format!("Unauthorized call made to {service}:{endpoint}"),
+        ),
+        Some(account) => Error::forbidden(
+            service,
+            format!(
+                "Forbidden call made to {service}:{endpoint} by {}",
+                account.id
+            ),
+        ),
+    }
+}
+
+/// Asks the store again and again whether something has changed, as long as anybody is left who
+/// would care.
+async fn watch(inner: Weak<Inner>, mut seen: Option<Version>) {
+    let mut ticks = interval(POLL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut failing = false;
+    for turn in 1_u32.. {
+        ticks.tick().await;
+        let Some(inner) = inner.upgrade() else {
+            return;
+        };
+        match inner.records.epoch_version().await {
+            Ok(now) => {
+                if now != seen {
+                    seen = now;
+                    inner.records.epoch().advance();
+                }
+                failing = false;
+            }
+            Err(error) => {
+                if !failing {
+                    tracing::warn!(
+                        "cannot ask the store whether accounts or rules changed: {error}"
+                    );
+                }
+                failing = true;
+            }
+        }
+        if turn.is_multiple_of(TRIM) {
+            inner.hasher.trim_if_idle();
+        }
     }
 }

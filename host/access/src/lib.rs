@@ -2,17 +2,25 @@
 
 mod access;
 mod account;
+mod accounts;
 mod caller;
+mod epoch;
 mod header;
 mod keys;
 pub mod namespace;
+mod records;
+mod rules;
 mod secrets;
+mod sessions;
 mod tokens;
 
-pub use access::{Access, AccessError};
+pub use access::{Access, AccessConfig, AccessError};
 pub use account::{Account, KIND_SERVICE, KIND_USER, SCOPE_ADMIN, SCOPE_SERVICE};
+pub use accounts::{AccountError, Accounts, NewAccount, ServiceAccount, Session};
 pub use caller::Caller;
-pub use header::{HeaderError, token as header_token};
 pub use keys::{KeyError, KeySource, SigningKey};
+pub use records::RecordError;
+pub use rules::{Effect, Resource, Rule, RuleSet, Rules};
 pub use secrets::SecretError;
+pub use sessions::SessionError;
 pub use tokens::{DEFAULT_TTL, InvalidToken, IssuedToken, MAX_TTL, Tokens, Verified};

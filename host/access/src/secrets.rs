@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc, Mutex,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use argon2::{
@@ -39,6 +39,7 @@ pub enum SecretError {
 pub(crate) struct Hasher {
     turn: Semaphore,
     under_way: AtomicUsize,
+    used: AtomicBool,
     buffer: Arc<Mutex<Vec<Block>>>,
 }
 
@@ -47,6 +48,7 @@ impl Hasher {
         Self {
             turn: Semaphore::new(1),
             under_way: AtomicUsize::new(0),
+            used: AtomicBool::new(false),
             buffer: Arc::default(),
         }
     }
@@ -71,9 +73,11 @@ impl Hasher {
             .await
     }
 
-    /// Lets go of the buffer (19 MB) when nobody is using it.
-    pub(crate) fn trim(&self) {
-        if let Ok(mut buffer) = self.buffer.try_lock() {
+    /// Lets go of the buffer (19 MB) if nobody has used it since this was last asked.
+    pub(crate) fn trim_if_idle(&self) {
+        if !self.used.swap(false, Ordering::Relaxed)
+            && let Ok(mut buffer) = self.buffer.try_lock()
+        {
             *buffer = Vec::new();
         }
     }
@@ -84,6 +88,7 @@ impl Hasher {
     ) -> Result<T, SecretError> {
         let _waiting = Waiting::enter(&self.under_way)?;
         let _turn = self.turn.acquire().await.map_err(|_| SecretError::Failed)?;
+        self.used.store(true, Ordering::Relaxed);
         let buffer = Arc::clone(&self.buffer);
         task::spawn_blocking(move || {
             // A panic while it was held leaves only memory that is written over anyway.
@@ -192,7 +197,9 @@ mod tests {
         assert!(hasher.verify(&"s3cret".into(), &stored).await.unwrap());
         assert!(!hasher.verify(&"s3cres".into(), &stored).await.unwrap());
         assert_ne!(stored, hasher.hash(&"s3cret".into()).await.unwrap());
-        hasher.trim();
+        hasher.trim_if_idle();
+        hasher.trim_if_idle();
+        assert_eq!(hasher.buffer.lock().unwrap().capacity(), 0);
         assert!(hasher.verify(&"s3cret".into(), &stored).await.unwrap());
     }
 

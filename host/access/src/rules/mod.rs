@@ -1,0 +1,120 @@
+//! The rules of all namespaces, kept in memory until they change.
+
+mod engine;
+mod rule;
+
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    sync::Arc,
+};
+
+use micro_plugin_api::store::{Commit, Precondition};
+use moka::sync::Cache;
+use tokio::sync::Mutex;
+
+pub use engine::RuleSet;
+pub use rule::{Effect, Resource, Rule};
+
+use crate::records::{RULES, RecordError, Records, put};
+
+/// How many namespaces are kept. Anybody can name a namespace, so there must be a bound.
+const CAPACITY: u64 = 4096;
+/// How many locks namespaces share.
+const LOCKS: usize = 64;
+
+/// The rules of a namespace, and the epoch for which they hold.
+#[derive(Clone)]
+struct Kept {
+    rules: Arc<RuleSet>,
+    epoch: u64,
+}
+
+/// The rules of all namespaces.
+pub struct Rules {
+    records: Records,
+    kept: Cache<String, Kept>,
+    /// The one of a namespace is held while its rules are read, so that a change is followed by
+    /// one read and not by one for each call under way.
+    reading: [Mutex<()>; LOCKS],
+    hasher: RandomState,
+    default: Arc<RuleSet>,
+}
+
+impl Rules {
+    pub(crate) fn new(records: Records) -> Self {
+        Self {
+            records,
+            kept: Cache::new(CAPACITY),
+            reading: [const { Mutex::const_new(()) }; LOCKS],
+            hasher: RandomState::new(),
+            default: Arc::new(RuleSet::new(vec![Rule::default_rule()])),
+        }
+    }
+
+    /// The rules that decide in `namespace`: those stored, else the default rule alone. Costs no
+    /// more than a look into memory while nothing has changed.
+    ///
+    /// # Errors
+    /// A store that fails when it has to be read.
+    pub async fn of(&self, namespace: &str) -> Result<Arc<RuleSet>, RecordError> {
+        if let Some(rules) = self.kept(namespace) {
+            return Ok(rules);
+        }
+        let lock = self.hasher.hash_one(namespace) % LOCKS as u64;
+        let _reading = self.reading[lock as usize].lock().await;
+        if let Some(rules) = self.kept(namespace) {
+            return Ok(rules);
+        }
+        let epoch = self.records.epoch().current();
+        let stored = self.stored(namespace).await?;
+        let rules = if stored.is_empty() {
+            // Not written: anybody can name a namespace that nobody has.
+            self.default.clone()
+        } else {
+            Arc::new(RuleSet::new(stored))
+        };
+        let kept = Kept {
+            rules: rules.clone(),
+            epoch,
+        };
+        self.kept.insert(namespace.to_owned(), kept);
+        Ok(rules)
+    }
+
+    fn kept(&self, namespace: &str) -> Option<Arc<RuleSet>> {
+        let kept = self.kept.get(namespace)?;
+        (kept.epoch == self.records.epoch().current()).then_some(kept.rules)
+    }
+
+    /// The rules of `namespace` in order of their ids. Writes the default rule first if there are
+    /// none.
+    ///
+    /// # Errors
+    /// A store that fails.
+    pub async fn list(&self, namespace: &str) -> Result<Vec<Rule>, RecordError> {
+        let stored = self.stored(namespace).await?;
+        if !stored.is_empty() {
+            return Ok(stored);
+        }
+        let rule = Rule::default_rule();
+        let commit = Commit::new().put(
+            RULES,
+            key(namespace, &rule.id),
+            Precondition::Absent,
+            put(&rule),
+        );
+        match self.records.commit_and_tell(commit).await {
+            Err(error) if !error.is_conflict() => return Err(error),
+            _ => {}
+        }
+        self.stored(namespace).await
+    }
+
+    async fn stored(&self, namespace: &str) -> Result<Vec<Rule>, RecordError> {
+        self.records.list(RULES, &key(namespace, "")).await
+    }
+}
+
+fn key(namespace: &str, id: &str) -> String {
+    format!("rules/{namespace}/{id}")
+}
