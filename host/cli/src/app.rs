@@ -5,7 +5,7 @@ use clap::{
     error::{ContextKind, ErrorKind},
 };
 
-use crate::commands::{env, server};
+use crate::commands::{call, env, kill, login, logs, run, server, status, user};
 use crate::error::CliError;
 
 /// The flags that stand before the command.
@@ -45,6 +45,8 @@ pub(crate) struct App {
 /// The commands, in the order of the alphabet.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Call a service e.g micro call helloworld Helloworld.Call '{"name": "Jane"}'
+    Call(call::Args),
     /// Get, set, add and delete the environments that commands talk to
     Env(env::Args),
     /// Show a list of commands or help for one command
@@ -52,8 +54,24 @@ pub(crate) enum Command {
         /// The command
         command: Vec<String>,
     },
+    /// Kill a service e.g micro kill helloworld
+    Kill(kill::Args),
+    /// Log in as a user, and remember the token
+    Login(login::Args),
+    /// Log out: forget the token
+    Logout,
+    /// Get the logs of a service e.g micro logs -f helloworld
+    Logs(logs::Args),
+    /// Run a service from its folder or executable e.g micro run ./helloworld
+    Run(run::Args),
     /// Run the micro server
     Server(server::Args),
+    /// List the services in the registry
+    Services,
+    /// Get the status of the services that the server runs
+    Status(status::Args),
+    /// Print the current user, and change what belongs to it
+    User(user::Args),
     /// Anything else: a service.
     #[command(external_subcommand)]
     Dynamic(Vec<String>),

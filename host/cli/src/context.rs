@@ -71,8 +71,8 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// True if the value behind this variable came from a flag.
-    pub(crate) fn from_flag(&self, variable: &str) -> bool {
+    /// True if the value behind this variable was given as a flag.
+    pub(crate) fn is_flag(&self, variable: &str) -> bool {
         !self.variables.contains(&variable)
     }
 

@@ -17,7 +17,7 @@ pub struct CliError {
 }
 
 /// The result of a command.
-pub type Result<T> = std::result::Result<T, CliError>;
+pub(crate) type Result<T> = std::result::Result<T, CliError>;
 
 impl CliError {
     /// A failure with this message and exit code.

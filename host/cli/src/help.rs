@@ -55,7 +55,7 @@ fn page(command: &Command, title: &str, name: Option<&str>) -> String {
     if command.has_subcommands() {
         page.push_str(" command [arguments...]");
     }
-    for positional in command.get_positionals() {
+    for positional in command.get_positionals().filter(|arg| !arg.is_hide_set()) {
         let _infallible = write!(page, " {}", positional_name(positional));
     }
     page.push('\n');

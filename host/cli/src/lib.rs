@@ -4,13 +4,15 @@ mod app;
 mod args;
 mod commands;
 mod context;
+mod duration;
+mod dynamic;
 pub mod env;
 mod error;
 mod help;
 mod plugin;
 pub mod printer;
 mod server_flags;
-#[allow(dead_code, reason = "the run command comes next")]
+mod session;
 mod source;
 mod state;
 
@@ -27,6 +29,7 @@ use crate::{
     env::Environment,
     error::Result,
     printer::{Output, Printer},
+    session::Session,
 };
 
 /// Runs the command line: `args` with the program's name first, as from [`std::env::args_os`].
@@ -106,23 +109,24 @@ fn dispatch(
     };
     let context = Context::new(environment, printer, app.globals, prepared.variables, input);
     let outcome = match command {
-        Command::Env(args) => commands::env::run(&context, args)?,
         Command::Help { command } => return help(&command),
         Command::Server(args) if !args.arguments.is_empty() => {
             help(&prepared.path)?;
             return Ok(End::Code(1));
         }
         Command::Server(args) => {
-            return Ok(End::Server(Box::new(commands::server::flags(
-                &context, args,
-            )?)));
+            let flags = commands::server::flags(&context, args)?;
+            return Ok(End::Server(Box::new(flags)));
         }
+        Command::Env(args) => commands::env::run(&context, args)?,
+        Command::Logout => commands::logout::run(&context)?,
         Command::Dynamic(words) => {
             if let Some(code) = plugin::run(environment, &words)? {
                 return Ok(End::Code(code));
             }
-            return Err(CliError::unknown_command(&words[0]));
+            block_on(remote(&context, Command::Dynamic(words)))?
         }
+        command => block_on(remote(&context, command))?,
     };
     match outcome {
         Outcome::Done(output) => {
@@ -131,4 +135,38 @@ fn dispatch(
         }
         Outcome::Help => help(&prepared.path),
     }
+}
+
+/// The commands that talk to a server.
+async fn remote(context: &Context<'_>, command: Command) -> Result<Outcome> {
+    match command {
+        Command::Login(args) => return commands::login::run(context, args).await,
+        Command::User(args) => return commands::user::run(context, args).await,
+        _ => {}
+    }
+    let session = Session::open(context).await?;
+    match command {
+        Command::Call(args) => commands::call::run(&session, args).await,
+        Command::Kill(args) => commands::kill::run(&session, args).await,
+        Command::Logs(args) => commands::logs::run(&session, args).await,
+        Command::Run(args) => commands::run::run(&session, args).await,
+        Command::Services => commands::services::run(&session).await,
+        Command::Status(args) => commands::status::run(&session, args).await,
+        Command::Dynamic(words) => dynamic::run(&session, &words).await,
+        Command::Env(_)
+        | Command::Help { .. }
+        | Command::Login(_)
+        | Command::Logout
+        | Command::Server(_)
+        | Command::User(_) => Ok(Outcome::Help),
+    }
+}
+
+/// One thread is enough for one connection, and starts faster than several.
+fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::plain(format!("Cannot start: {error}")))?
+        .block_on(future)
 }

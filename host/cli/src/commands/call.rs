@@ -15,6 +15,7 @@ use crate::{
 
 /// What to call with what.
 #[derive(Debug, clap::Args)]
+#[command(rename_all = "snake_case")]
 pub(crate) struct Args {
     /// The service
     service: Option<String>,

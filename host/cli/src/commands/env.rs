@@ -12,7 +12,7 @@ use crate::{
 
 /// The sub-command, if any.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// What to do; nothing lists them.
     #[command(subcommand)]
     command: Option<Action>,

@@ -64,8 +64,9 @@ pub(crate) async fn run(session: &Session<'_>, args: Args) -> Result<Outcome> {
 
 fn failure(failure: Failure) -> CliError {
     match failure {
-        Failure::Answer(error) if error.code == 404 => CliError::plain("Service not found")
-            .hint("`micro status` lists what the server runs"),
+        Failure::Answer(error) if error.code == 404 => {
+            CliError::plain("Service not found").hint("`micro status` lists what the server runs")
+        }
         Failure::Answer(error) if !matches!(error.code, 401 | 408) => {
             CliError::new(128, format!("Error reading logs: {}", error.detail))
         }

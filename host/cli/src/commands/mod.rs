@@ -47,9 +47,8 @@ pub(crate) fn reference(text: &str, folder: &Path) -> Result<(String, String)> {
         return Ok((name.to_owned(), version.to_owned()));
     }
     let name = folder.file_name().and_then(|name| name.to_str());
-    let name = name.ok_or_else(|| {
-        CliError::plain(format!("The folder {} has no name", folder.display()))
-    })?;
+    let name = name
+        .ok_or_else(|| CliError::plain(format!("The folder {} has no name", folder.display())))?;
     Ok((name.to_owned(), version.to_owned()))
 }
 

@@ -23,6 +23,7 @@ use crate::{
 
 /// What to run, and how.
 #[derive(Debug, clap::Args)]
+#[command(rename_all = "snake_case")]
 pub(crate) struct Args {
     /// A folder or an executable file
     source: Option<String>,
@@ -181,7 +182,10 @@ fn options(args: &Args, namespace: &str) -> Result<CreateOptions> {
         words.map(str::to_owned).collect()
     };
     for variable in &args.env_vars {
-        if !variable.split_once('=').is_some_and(|(name, _)| !name.is_empty()) {
+        if variable
+            .split_once('=')
+            .is_none_or(|(name, _)| name.is_empty())
+        {
             return Err(CliError::plain(format!(
                 "invalid environment variable, must be of form NAME=value: {variable}"
             )));
@@ -209,11 +213,7 @@ async fn upload(session: &Session<'_>, source: &Source, service: &Service) -> Re
         .map_err(|error| CliError::plain(capital(&error.to_string())))?;
     let printer = session.printer();
     for omitted in &plan.omitted {
-        printer.progress(&format!(
-            "Left out {}: {}",
-            omitted.name.display(),
-            omitted.what
-        ));
+        printer.progress(&format!("Left out {omitted}"));
     }
     printer.progress(&format!(
         "Uploading {}: {} {}, {}",
@@ -231,7 +231,9 @@ async fn upload(session: &Session<'_>, source: &Source, service: &Service) -> Re
             })
             .map_err(|error| CliError::plain(capital(&error.to_string())))
     });
-    let response: UploadResponse = session.send_all("runtime", "Source.Upload", archive).await?;
+    let response: UploadResponse = session
+        .send_all("runtime", "Source.Upload", archive)
+        .await?;
     Ok(response.id)
 }
 

@@ -13,7 +13,8 @@ use crate::{
 
 /// The flags of `micro server`.
 #[derive(Debug, Default, clap::Args)]
-pub struct Args {
+#[command(rename_all = "snake_case")]
+pub(crate) struct Args {
     /// The profile that picks the plugins: a name or a path
     #[arg(long)]
     profile: Option<String>,
@@ -63,7 +64,7 @@ pub struct Args {
 /// # Errors
 /// An address that is none, or no `$HOME`.
 pub(crate) fn flags(context: &Context<'_>, args: Args) -> Result<ServerFlags> {
-    if context.globals.proxy_address.is_some() && context.from_flag("MICRO_PROXY") {
+    if context.globals.proxy_address.is_some() && context.is_flag("MICRO_PROXY") {
         return Err(CliError::plain(
             "--proxy_address before `server` says where commands call, which a server does not",
         )

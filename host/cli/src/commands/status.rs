@@ -167,9 +167,6 @@ mod tests {
 
     #[test]
     fn nothing_that_runs_is_no_table() {
-        assert_eq!(
-            table(vec![], OffsetDateTime::UNIX_EPOCH),
-            Output::Nothing
-        );
+        assert_eq!(table(vec![], OffsetDateTime::UNIX_EPOCH), Output::Nothing);
     }
 }

@@ -77,9 +77,7 @@ pub(super) fn scalar(key: &str, kind: &str, text: &str) -> Result<Option<Value>>
         "float64" | "float32" => float(text),
         _ => return Ok(None),
     };
-    value
-        .map(Some)
-        .ok_or_else(|| wrong(key, kind, text))
+    value.map(Some).ok_or_else(|| wrong(key, kind, text))
 }
 
 pub(super) fn wrong(key: &str, kind: &str, text: &str) -> CliError {
@@ -187,9 +185,9 @@ fn map(key: &str, element: &str, values: &[Option<String>]) -> Result<Value> {
     for value in values {
         let text = value.as_deref().unwrap_or_default();
         for pair in text.split(',').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').ok_or_else(|| {
-                wrong(key, "a JSON object or key=value pairs", text)
-            })?;
+            let (name, value) = pair
+                .split_once('=')
+                .ok_or_else(|| wrong(key, "a JSON object or key=value pairs", text))?;
             let value = scalar(key, element, value)?.unwrap_or_else(|| Value::from(value));
             object.insert(name.to_owned(), value);
         }
@@ -203,7 +201,10 @@ mod tests {
     use serde_json::json;
 
     fn given(values: &[&str]) -> Vec<Option<String>> {
-        values.iter().map(|value| Some((*value).to_owned())).collect()
+        values
+            .iter()
+            .map(|value| Some((*value).to_owned()))
+            .collect()
     }
 
     fn check(kind: &str, values: &[&str], expected: Value) {
@@ -230,7 +231,11 @@ mod tests {
         check("[]Message", &["{\"a\":1}", "{}"], json!([{"a": 1}, {}]));
         check("[]Message", &["[{},{}]"], json!([{}, {}]));
         check("map[string]string", &["{\"a\":\"b\"}"], json!({"a": "b"}));
-        check("map[string]int64", &["a=1,b=2", "c=3"], json!({"a": 1, "b": 2, "c": 3}));
+        check(
+            "map[string]int64",
+            &["a=1,b=2", "c=3"],
+            json!({"a": 1, "b": 2, "c": 3}),
+        );
         assert_eq!(
             convert("x", "bool", &[None]).unwrap(),
             Converted::Value(json!(true))

@@ -26,8 +26,7 @@ pub(super) fn of_service(name: &str, service: &Service) -> String {
 /// The flags of one endpoint; `names` are the words that name it.
 pub(super) fn of_endpoint(names: &[String], endpoint: &Endpoint) -> String {
     let title = names.join(" ");
-    let mut page =
-        format!("NAME:\n\tmicro {title}\n\nUSAGE:\n\tmicro {title} [flags]\n\nFLAGS:\n");
+    let mut page = format!("NAME:\n\tmicro {title}\n\nUSAGE:\n\tmicro {title} [flags]\n\nFLAGS:\n");
     if let Some(request) = &endpoint.request {
         flags(&mut page, "", &request.values);
     }

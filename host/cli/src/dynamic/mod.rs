@@ -94,7 +94,12 @@ async fn record(
         .await;
     match response {
         Ok(response) => Ok(response.services.into_iter().next()),
-        Err(failure) if failure.code() == Some(404) => Ok(None),
+        // Not this service is missing if the registry itself is.
+        Err(Failure::Answer(error))
+            if error.code == 404 && !error.detail.contains("route not found") =>
+        {
+            Ok(None)
+        }
         Err(failure) => Err(failure),
     }
 }

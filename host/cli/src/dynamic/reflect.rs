@@ -51,7 +51,11 @@ pub(super) async fn complete(
 async fn input(session: &Session<'_>, service: &str, endpoint: &str) -> Option<MessageDescriptor> {
     let (handler, method) = endpoint.split_once('.')?;
     let symbol = format!("{service}.{handler}");
-    let pool = files(session, MessageRequest::FileContainingSymbol(symbol.clone())).await?;
+    let pool = files(
+        session,
+        MessageRequest::FileContainingSymbol(symbol.clone()),
+    )
+    .await?;
     let service = pool
         .get_service_by_name(&symbol)
         .or_else(|| pool.services().find(|service| service.name() == handler))?;
@@ -145,7 +149,10 @@ fn one(key: &str, kind: &Kind, text: &str) -> Result<Value> {
             if names.get_value_by_name(&upper).is_some() {
                 return Ok(Value::from(upper));
             }
-            let all: Vec<String> = names.values().map(|value| value.name().to_owned()).collect();
+            let all: Vec<String> = names
+                .values()
+                .map(|value| value.name().to_owned())
+                .collect();
             let error = convert::wrong(key, names.name(), text);
             Err(error.hint(format!("it is one of {}", all.join(", "))))
         }
@@ -157,9 +164,8 @@ fn one(key: &str, kind: &Kind, text: &str) -> Result<Value> {
 /// Messages such as timestamps are strings in JSON; what opens with a bracket has to be JSON.
 fn json(key: &str, text: &str) -> Result<Value> {
     if text.trim_start().starts_with(['{', '[']) {
-        return serde_json::from_str(text).map_err(|error| {
-            CliError::new(128, format!("--{key} is not valid JSON: {error}"))
-        });
+        return serde_json::from_str(text)
+            .map_err(|error| CliError::new(128, format!("--{key} is not valid JSON: {error}")));
     }
     Ok(convert::by_looks(&[Some(text.to_owned())]))
 }
@@ -210,8 +216,14 @@ mod tests {
     #[test]
     fn without_reflection_looks_decide() {
         let given = |text: &str| vec![Some(text.to_owned())];
-        assert_eq!(by_structure("x", &given("GRANTED")).unwrap(), json!("GRANTED"));
-        assert_eq!(by_structure("x", &given("{\"a\":1}")).unwrap(), json!({"a": 1}));
+        assert_eq!(
+            by_structure("x", &given("GRANTED")).unwrap(),
+            json!("GRANTED")
+        );
+        assert_eq!(
+            by_structure("x", &given("{\"a\":1}")).unwrap(),
+            json!({"a": 1})
+        );
         assert!(by_structure("x", &[None]).is_err());
     }
 }

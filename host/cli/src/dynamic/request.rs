@@ -88,7 +88,10 @@ fn find<'a>(fields: &'a [Field], key: &str) -> Option<Vec<&'a Field>> {
 
 /// What a service of the Go framework registers for a stream: its messages are not known.
 fn says_nothing(endpoint: &Endpoint) -> bool {
-    let stream = endpoint.metadata.get("stream").is_some_and(|it| it == "true");
+    let stream = endpoint
+        .metadata
+        .get("stream")
+        .is_some_and(|it| it == "true");
     stream
         && endpoint
             .request
@@ -192,7 +195,12 @@ mod tests {
         assert_eq!(
             request(
                 &endpoint,
-                &["--service=serviceName", "--options_domain=domainExample", "--options_ttl", "5"]
+                &[
+                    "--service=serviceName",
+                    "--options_domain=domainExample",
+                    "--options_ttl",
+                    "5"
+                ]
             )
             .unwrap(),
             json!({"service": "serviceName", "options": {"domain": "domainExample", "ttl": 5}})

@@ -7,7 +7,7 @@ mod tests;
 
 use std::{io, path::PathBuf};
 
-pub(crate) use plan::{Omitted, Plan};
+pub(crate) use plan::Plan;
 
 /// Why a source cannot be packed.
 #[derive(Debug, thiserror::Error)]

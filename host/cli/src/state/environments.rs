@@ -22,7 +22,7 @@ pub(crate) struct Place {
 }
 
 /// Name, address and description of the environments that always exist.
-pub(crate) const BUILTIN: [(&str, &str, &str); 3] = [
+const BUILTIN: [(&str, &str, &str); 3] = [
     ("local", "127.0.0.1:8081", "The server on this machine"),
     ("dev", "proxy.m3o.dev", "The hosted platform's preview"),
     ("platform", "proxy.m3o.com", "The hosted platform"),

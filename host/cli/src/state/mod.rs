@@ -6,5 +6,5 @@ mod files;
 mod tokens;
 
 pub(crate) use config::Config;
-pub(crate) use environments::{BUILTIN, Place, Places};
+pub(crate) use environments::{Place, Places};
 pub(crate) use tokens::{SavedToken, TokenKey, Tokens};

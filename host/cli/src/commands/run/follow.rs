@@ -182,7 +182,11 @@ mod tests {
     fn a_failure_says_the_last_lines_and_the_reason() {
         let mut seen = Seen::default();
         for number in 0..30 {
-            seen.take("hello", &event(2, &format!("line {number}")), Duration::ZERO);
+            seen.take(
+                "hello",
+                &event(2, &format!("line {number}")),
+                Duration::ZERO,
+            );
         }
         let mut failed = event(ERROR, "");
         failed.error = "the build failed".to_owned();
