@@ -76,9 +76,9 @@ pub const VARIABLES: &[Variable] = &[
     global("MICRO_CONFIG_FILE", "c", "~/.micro/config.json", "The file that holds environments and the current user; the tokens stay in ~/.micro"),
     global("MICRO_ENV", "env", "local", "The environment to use for this call"),
     global("MICRO_NAMESPACE", "namespace", "micro", "The namespace to work in"),
-    global("MICRO_PROFILE", "profile", "local", "For the server, the profile: a name or a path. Commands accept and ignore it"),
+    // Not at `server` too, where it would win over the flag in front of the command.
+    global("MICRO_PROFILE", "profile", "local", "For the server, the profile that picks the plugins: a name or a path. Commands accept and ignore it"),
     global("MICRO_PROXY", "proxy_address", "the environment's", "HOST:PORT of the proxy that commands call (not where a server listens)"),
-    server("MICRO_PROFILE", "profile", "local", "The profile that picks the plugins: a name or a path"),
     server("MICRO_API_ADDRESS", "api_address", "127.0.0.1:8080", "HOST:PORT of the HTTP gateway"),
     server("MICRO_PROXY_ADDRESS", "proxy_address", "127.0.0.1:8081", "HOST:PORT on which the gRPC proxy listens"),
     server("MICRO_NETWORK_ADDRESS", "network_address", "127.0.0.1:8443", "HOST:PORT on which services reach the platform"),

@@ -1,9 +1,6 @@
 //! What is typed and what comes back, wherever no server is needed: each test has a home folder of its own.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on has failed"
-)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::{
     ffi::OsString,

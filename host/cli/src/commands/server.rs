@@ -15,7 +15,7 @@ use crate::{
 #[derive(Debug, Default, clap::Args)]
 #[command(rename_all = "snake_case")]
 pub(crate) struct Args {
-    /// The profile that picks the plugins: a name or a path
+    /// The profile that picks the plugins: a name or a path (default: local) [$MICRO_PROFILE]
     #[arg(long)]
     profile: Option<String>,
     /// HOST:PORT of the HTTP gateway; port 0 picks a free one

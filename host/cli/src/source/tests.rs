@@ -126,7 +126,7 @@ fn says_what_is_wrong() {
     let text = error(Path::new("/dev/null"));
     assert_eq!(text, "/dev/null is neither a folder nor a file");
     let folder = folder(&[("x", "x")]);
-    fs::set_permissions(folder.path().join("x"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(folder.path().join("x"), fs::Permissions::from_mode(0o000)).unwrap();
     // Root reads everything.
     if !nix::unistd::geteuid().is_root() {
         assert!(error(folder.path()).starts_with("cannot read "));
