@@ -78,6 +78,10 @@ impl Node {
 
     /// Notes that no connection to the node could be made: it is left alone for a while.
     pub(crate) fn failed(&self) {
+        if !self.is_available() {
+            // Those who waited for the same connection tell of the same failure.
+            return;
+        }
         let failures = self.failures.fetch_add(1, Ordering::Relaxed).min(16);
         let rest = (FIRST_BACK_OFF * 2u32.pow(failures)).min(LONGEST_BACK_OFF);
         let until = now() + u64::try_from(rest.as_millis()).unwrap_or(u64::MAX);
@@ -86,6 +90,9 @@ impl Node {
 
     /// Notes that a connection to the node was made.
     pub(crate) fn answered(&self) {
+        if self.failures.load(Ordering::Relaxed) == 0 {
+            return;
+        }
         self.failures.store(0, Ordering::Relaxed);
         self.rests_until.store(0, Ordering::Relaxed);
     }

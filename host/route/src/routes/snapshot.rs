@@ -19,6 +19,11 @@ pub struct Route {
 }
 
 impl Route {
+    /// The name of the service.
+    pub fn name(&self) -> &str {
+        self.versions.first().map_or("", |version| &version.name)
+    }
+
     /// The records of the service, one a version.
     pub fn versions(&self) -> &[Arc<Service>] {
         &self.versions

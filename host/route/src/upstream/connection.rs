@@ -121,7 +121,7 @@ impl Driven {
                     }
                     idle = if self.load.get() == 0 { idle + 1 } else { 0 };
                     if idle > IDLE_INTERVALS {
-                        return Outcome::Idle(self);
+                        return Outcome::Idle(Box::new(self));
                     }
                     if self.load.get() > 0 && let Some(pings) = &mut pings {
                         awaiting_pong = pings.send_ping(Ping::opaque()).is_ok();
@@ -143,7 +143,7 @@ pub(crate) enum Outcome {
     /// The connection is over.
     Ended,
     /// Nobody has used it for a minute.
-    Idle(Driven),
+    Idle(Box<Driven>),
 }
 
 async fn pong(pings: Option<&mut h2::PingPong>) {

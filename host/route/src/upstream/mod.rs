@@ -57,8 +57,8 @@ pub(crate) struct Upstreams {
 pub(crate) struct Lease {
     pub(crate) send: SendRequest<Bytes>,
     pub(crate) held: Held,
-    /// Whether the connection was there already, and so may have gone stale.
-    number: u64,
+    /// Tells the connection from the others, to [`Upstreams::discard`].
+    pub(crate) number: u64,
 }
 
 impl Upstreams {
@@ -77,11 +77,11 @@ impl Upstreams {
     }
 
     /// Notes that a connection takes no more calls.
-    pub(crate) fn discard(&self, node: &Node, lease: u64) {
+    pub(crate) fn discard(&self, node: &Node, number: u64) {
         let mut pools = lock(&self.pools);
         if let Some(pool) = pools.get_mut(node.address()) {
             pool.connections
-                .retain(|connection| connection.number != lease);
+                .retain(|connection| connection.number != number);
         }
     }
 
@@ -162,12 +162,6 @@ impl Upstreams {
         })
         .boxed()
         .shared()
-    }
-}
-
-impl Lease {
-    pub(crate) fn number(&self) -> u64 {
-        self.number
     }
 }
 
