@@ -10,6 +10,7 @@ use micro_wire::{Error, Handlers, error::CLIENT_ID, json::MethodsError, path::Me
 use tonic::body::Body;
 
 use crate::{
+    auth,
     debug::{self, Counters},
     guard, registry, store,
 };
@@ -70,6 +71,7 @@ impl CoreServices {
             })
         };
         let services = [
+            service("auth", auth::handlers(platform)?, &[Module::Store], true)?,
             service(
                 "registry",
                 registry::handlers(platform)?,
@@ -127,7 +129,10 @@ impl CoreServices {
             .values()
             .map(|service| ServiceHealth {
                 service: service.name,
-                error: debug::error_of(service.needs, modules),
+                error: debug::error_of(service.needs, modules).or_else(|| {
+                    (service.name == "auth" && self.access.is_stale())
+                        .then(|| "accounts and rules cannot be read from the store".to_owned())
+                }),
             })
             .collect();
         all.sort_by_key(|health| health.service);

@@ -6,6 +6,7 @@
 //! namespace and the circumstances of a call from [`request`] and turns the errors of modules into
 //! those of the wire with [`error`].
 
+mod auth;
 mod core;
 mod debug;
 mod error;

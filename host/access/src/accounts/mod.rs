@@ -140,8 +140,11 @@ impl Accounts {
     /// The accounts of a namespace, in order of their ids.
     ///
     /// # Errors
-    /// A store that fails.
+    /// A namespace that cannot be one; a store that fails.
     pub async fn list(&self, namespace: &str) -> Result<Vec<Account>, AccountError> {
+        if !namespace::is_valid(namespace) {
+            return Err(AccountError::Namespace(namespace.to_owned()));
+        }
         self.ensure_default_admin(namespace).await?;
         let all = self.all(namespace).await?;
         Ok(all.into_iter().map(Stored::into_account).collect())
@@ -175,6 +178,9 @@ impl Accounts {
         token: &SecretString,
     ) -> Result<Session, AccountError> {
         let invalid = || AccountError::InvalidToken(crate::InvalidToken);
+        if !namespace::is_valid(namespace) {
+            return Err(invalid());
+        }
         let token = Uuid::parse_str(token.expose_secret()).map_err(|_| invalid())?;
         let token = token.to_string();
         let key = stored::refresh_key(namespace, &token);
@@ -259,6 +265,10 @@ impl Accounts {
         namespace: &str,
         id: &str,
     ) -> Result<Option<(Stored, Version)>, RecordError> {
+        // The keys of `a/b` would be those of `a`.
+        if !namespace::is_valid(namespace) {
+            return Ok(None);
+        }
         if let Some(found) = self.by_id(namespace, id).await? {
             return Ok(Some(found));
         }

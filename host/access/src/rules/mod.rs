@@ -15,7 +15,10 @@ use tokio::sync::Mutex;
 pub use engine::RuleSet;
 pub use rule::{Effect, Resource, Rule};
 
-use crate::records::{RULES, RecordError, Records, put};
+use crate::{
+    namespace,
+    records::{RULES, RecordError, Records, put},
+};
 
 /// How many namespaces are kept. Anybody can name a namespace, so there must be a bound.
 const CAPACITY: u64 = 4096;
@@ -87,11 +90,14 @@ impl Rules {
     }
 
     /// The rules of `namespace` in order of their ids. Writes the default rule first if there are
-    /// none.
+    /// none; not for what cannot be a namespace, whose keys could be those of another.
     ///
     /// # Errors
     /// A store that fails.
     pub async fn list(&self, namespace: &str) -> Result<Vec<Rule>, RecordError> {
+        if !namespace::is_valid(namespace) {
+            return Ok(vec![Rule::default_rule()]);
+        }
         let stored = self.stored(namespace).await?;
         if !stored.is_empty() {
             return Ok(stored);

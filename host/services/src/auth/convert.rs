@@ -1,0 +1,36 @@
+//! Accounts and rules as messages.
+
+use micro_access::{Account, Effect, Rule};
+use micro_proto::auth as proto;
+
+/// The account, without a secret: nobody can read that again.
+pub(super) fn account(account: Account) -> proto::Account {
+    proto::Account {
+        id: account.id,
+        r#type: account.kind,
+        metadata: account.metadata.into_iter().collect(),
+        scopes: account.scopes,
+        issuer: account.issuer,
+        secret: String::new(),
+        name: account.name,
+    }
+}
+
+/// The rule.
+pub(super) fn rule(rule: Rule) -> proto::Rule {
+    let access = match rule.access {
+        Effect::Granted => proto::Access::Granted,
+        Effect::Denied => proto::Access::Denied,
+    };
+    proto::Rule {
+        id: rule.id,
+        scope: rule.scope,
+        resource: Some(proto::Resource {
+            name: rule.resource.name,
+            r#type: rule.resource.kind,
+            endpoint: rule.resource.endpoint,
+        }),
+        access: access.into(),
+        priority: rule.priority,
+    }
+}
