@@ -6,10 +6,12 @@
 mod blocking;
 mod health;
 mod live;
+mod open;
 mod shutdown;
 
 pub use health::ModuleHealth;
 pub use micro_profile::Module;
+pub use open::{OpenError, Places};
 
 use std::sync::Arc;
 
@@ -42,10 +44,10 @@ impl Modules {
     ) -> Arc<Self> {
         const PLUGIN: &str = "built-in";
         let closers = Closers::default();
-        closers.push(Module::Store.as_str(), store.clone());
-        closers.push(Module::Blob.as_str(), blob.clone());
-        closers.push(Module::Registry.as_str(), registry.clone());
-        closers.push(Module::Runtime.as_str(), runtime.clone());
+        closers.push(Module::Store, store.clone());
+        closers.push(Module::Blob, blob.clone());
+        closers.push(Module::Registry, registry.clone());
+        closers.push(Module::Runtime, runtime.clone());
         Arc::new(Self {
             store: ArcSwap::from_pointee(Live::new(PLUGIN, store)),
             blob: ArcSwap::from_pointee(Live::new(PLUGIN, blob)),

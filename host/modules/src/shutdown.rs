@@ -2,11 +2,12 @@
 
 use std::{
     mem,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use micro_plugin_api::{BoxFuture, Call, Result};
+use micro_loader::Instance;
+use micro_plugin_api::BoxFuture;
 
 use crate::{Module, blocking, live::Handle};
 
@@ -16,45 +17,71 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// finish.
 const RUNTIME_DEADLINE: Duration = Duration::from_secs(15);
 
-type Close = Box<dyn FnOnce(Call) -> BoxFuture<'static, Result<()>> + Send>;
+type Close = Box<dyn FnOnce(Duration) -> BoxFuture<'static, Result<(), String>> + Send>;
+
+/// Something that is open.
+struct Closer {
+    name: String,
+    deadline: Duration,
+    close: Close,
+}
 
 /// What there is to close, in the order in which it was opened.
 #[derive(Default)]
-pub(crate) struct Closers(Mutex<Vec<(String, Close)>>);
+pub(crate) struct Closers(Mutex<Vec<Closer>>);
 
 impl Closers {
-    /// Adds what was opened last.
-    pub(crate) fn push(&self, name: &str, handle: impl Handle) {
-        self.push_with(name, move |call| {
-            Box::pin(async move { handle.shutdown(&call).await })
+    /// Adds a module of a handle, opened last.
+    pub(crate) fn push(&self, module: Module, handle: impl Handle) {
+        let close = move |deadline| -> BoxFuture<'static, _> {
+            let shutdown = move |call| async move { handle.shutdown(&call).await };
+            Box::pin(async move {
+                blocking::within(deadline, "its shutdown", shutdown)
+                    .await
+                    .map_err(|error| error.message().to_owned())
+            })
+        };
+        self.lock().push(Closer {
+            name: module.to_string(),
+            deadline: deadline(module == Module::Runtime),
+            close: Box::new(close),
         });
     }
 
-    /// Adds what was opened last, with how to close it.
-    pub(crate) fn push_with(
-        &self,
-        name: &str,
-        close: impl FnOnce(Call) -> BoxFuture<'static, Result<()>> + Send + 'static,
-    ) {
-        self.lock().push((name.to_owned(), Box::new(close)));
+    /// Adds an instance of a plugin, opened last.
+    pub(crate) fn push_instance(&self, instance: Instance) {
+        self.lock().push(Closer {
+            name: instance.plugin().to_owned(),
+            deadline: deadline(instance.runtime().is_some()),
+            close: Box::new(move |deadline| {
+                Box::pin(async move {
+                    let closed = instance.shutdown(deadline).await;
+                    closed.map_err(|error| error.to_string())
+                })
+            }),
+        });
     }
 
+    /// Closes the last first. What cannot be closed is logged.
     pub(crate) async fn close(&self) {
         let opened = mem::take(&mut *self.lock());
-        for (name, close) in opened.into_iter().rev() {
-            let deadline = if name == Module::Runtime.as_str() {
-                RUNTIME_DEADLINE
-            } else {
-                DEADLINE
-            };
-            if let Err(error) = blocking::within(deadline, "its shutdown", close).await {
-                tracing::warn!(module = name, "cannot close cleanly: {error}");
+        for closer in opened.into_iter().rev() {
+            if let Err(error) = (closer.close)(closer.deadline).await {
+                tracing::warn!(name = closer.name, "cannot close cleanly: {error}");
             }
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(String, Close)>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Closer>> {
         // A panic cannot leave a list of closures half changed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn deadline(runs_services: bool) -> Duration {
+    if runs_services {
+        RUNTIME_DEADLINE
+    } else {
+        DEADLINE
     }
 }

@@ -46,7 +46,7 @@ impl Fake {
             Behaviour::Blocks(release) => {
                 let _ = release
                     .lock()
-                    .unwrap()
+                    .expect("no poison")
                     .recv_timeout(Duration::from_secs(60));
                 Ok(())
             }
@@ -55,7 +55,7 @@ impl Fake {
 
     async fn close(&self) -> Result<()> {
         self.behave().await?;
-        self.closed.lock().unwrap().push(self.name);
+        self.closed.lock().expect("not poisoned").push(self.name);
         Ok(())
     }
 }
