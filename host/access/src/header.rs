@@ -7,7 +7,7 @@ use http::{HeaderMap, header::AUTHORIZATION};
 
 /// An `authorization` header that holds no token. The texts are what clients know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum HeaderError {
+pub(crate) enum HeaderError {
     /// Neither Bearer nor Basic.
     #[error("invalid authorization header. Expected Bearer or Basic schema")]
     Schema,
@@ -20,7 +20,7 @@ pub enum HeaderError {
 ///
 /// # Errors
 /// A header of another schema, or malformed Basic credentials.
-pub fn token(headers: &HeaderMap) -> Result<Option<Cow<'_, str>>, HeaderError> {
+pub(crate) fn token(headers: &HeaderMap) -> Result<Option<Cow<'_, str>>, HeaderError> {
     let Some(value) = headers.get(AUTHORIZATION) else {
         return Ok(None);
     };
@@ -28,7 +28,7 @@ pub fn token(headers: &HeaderMap) -> Result<Option<Cow<'_, str>>, HeaderError> {
     if value.is_empty() {
         return Ok(None);
     }
-    let (schema, rest) = value.split_once(' ').ok_or(HeaderError::Schema)?;
+    let (schema, rest) = value.split_once(' ').unwrap_or((value, ""));
     if schema.eq_ignore_ascii_case("bearer") {
         return Ok(Some(Cow::Borrowed(rest.trim_start())));
     }
@@ -64,6 +64,8 @@ mod tests {
         assert_eq!(token(&HeaderMap::new()), Ok(None));
         check("", Ok(None));
         check("Bearer 123355", Ok(Some("123355")));
+        check("Bearer", Ok(Some("")));
+        check("Basic", Err(HeaderError::Format));
         check("bearer 123355", Ok(Some("123355")));
         check("Basic Zm9vOmJhcg==", Ok(Some("bar")));
         check("Basic Zm9v", Err(HeaderError::Format));

@@ -1,0 +1,159 @@
+//! The core services in this process, over memory modules, behind a door like the real ones.
+
+use std::{convert::Infallible, sync::Arc};
+
+use http::{Request, Response};
+use http_body_util::BodyExt as _;
+use micro_access::{Access, KeySource};
+use micro_memory::{MemoryBlob, MemoryRegistry};
+use micro_modules::Modules;
+use micro_plugin_api::{BlobHandle, Host, RegistryHandle, RuntimeHandle, StoreHandle};
+use micro_process::{ProcessRuntime, Settings};
+use micro_proto::auth::{Options, Token, TokenRequest, auth_client::AuthClient};
+use micro_services::{CoreServices, Platform};
+use micro_wire::{Error, path::MethodPath};
+use tempfile::TempDir;
+use tonic::{Status, body::Body};
+use tower::{ServiceExt as _, service_fn, util::BoxCloneSyncService};
+
+use crate::ObservedStore;
+
+/// A channel for generated clients.
+pub type Door = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
+
+/// The core services of one server. Several over the same [`Modules`] are several servers.
+pub struct Core {
+    /// What they stand on.
+    pub modules: Arc<Modules>,
+    /// The store among that.
+    pub store: ObservedStore,
+    /// Accounts, tokens and rules.
+    pub access: Access,
+    /// The services.
+    pub services: CoreServices,
+    _state: Arc<TempDir>,
+}
+
+impl Core {
+    /// A new platform.
+    pub async fn start() -> Self {
+        let state = Arc::new(tempfile::tempdir().unwrap());
+        let store = ObservedStore::default();
+        let host = Host::new("process", state.path(), state.path());
+        let runtime = ProcessRuntime::open(Settings::default(), host).await;
+        let modules = Modules::from_handles(
+            StoreHandle::new(store.clone()),
+            BlobHandle::new(MemoryBlob::new()),
+            RegistryHandle::new(MemoryRegistry::new()),
+            RuntimeHandle::new(runtime.unwrap()),
+        );
+        Self::over(modules, store, state, KeySource::Memory).await
+    }
+
+    /// One more server over the same modules, with a key of its own unless one is given to both.
+    pub async fn another(&self, keys: KeySource) -> Self {
+        let (modules, store, state) = (
+            self.modules.clone(),
+            self.store.clone(),
+            self._state.clone(),
+        );
+        Self::over(modules, store, state, keys).await
+    }
+
+    async fn over(
+        modules: Arc<Modules>,
+        store: ObservedStore,
+        state: Arc<TempDir>,
+        keys: KeySource,
+    ) -> Self {
+        let access = Access::open(modules.clone(), keys).await.unwrap();
+        let services = CoreServices::new(&Platform {
+            modules: modules.clone(),
+            access: access.clone(),
+        })
+        .unwrap();
+        Self {
+            modules,
+            store,
+            access,
+            services,
+            _state: state,
+        }
+    }
+
+    /// A door for somebody with this token (none: anonymous) in this namespace (empty: unsaid).
+    pub fn door(&self, token: &str, namespace: &str) -> Door {
+        let (access, services) = (self.access.clone(), self.services.clone());
+        let (token, namespace) = (token.to_owned(), namespace.to_owned());
+        BoxCloneSyncService::new(service_fn(move |mut request: Request<Body>| {
+            let (access, services) = (access.clone(), services.clone());
+            let headers = request.headers_mut();
+            if !token.is_empty() {
+                let value = format!("Bearer {token}").parse().unwrap();
+                headers.insert("authorization", value);
+            }
+            if !namespace.is_empty() {
+                headers.insert("micro-namespace", namespace.parse().unwrap());
+            }
+            async move {
+                let uri = request.uri().clone();
+                let path = match MethodPath::parse(uri.path()) {
+                    Ok(path) => path,
+                    Err(error) => return Ok(error.grpc_response()),
+                };
+                let admitted = access
+                    .admit(request.headers_mut(), path.service, &path.endpoint())
+                    .await;
+                match admitted {
+                    Ok(caller) => request.extensions_mut().insert(caller),
+                    Err(error) => return Ok(error.grpc_response()),
+                };
+                Ok(services.call(request).await)
+            }
+        }))
+    }
+
+    /// A token of somebody, as they would get it.
+    pub async fn login(&self, namespace: &str, id: &str, secret: &str) -> Result<Token, Error> {
+        let request = TokenRequest {
+            id: id.to_owned(),
+            secret: secret.to_owned(),
+            options: Some(Options {
+                namespace: namespace.to_owned(),
+            }),
+            ..TokenRequest::default()
+        };
+        let answer = AuthClient::new(self.door("", "")).token(request).await?;
+        Ok(answer.into_inner().token.unwrap())
+    }
+
+    /// The door of the default admin.
+    pub async fn admin(&self) -> Door {
+        let token = self.login("micro", "admin", "micro").await.unwrap();
+        self.door(&token.access_token, "")
+    }
+}
+
+/// A unary call in JSON: what comes back, or the status.
+pub async fn call_json(door: &Door, path: &str, json: &str) -> Result<serde_json::Value, Status> {
+    let frame = micro_wire::frame::encode(json.to_owned().into());
+    let request = Request::post(format!("http://core{path}"))
+        .header("content-type", "application/grpc+json")
+        .header("te", "trailers")
+        .body(Body::new(http_body_util::Full::new(frame)))
+        .unwrap();
+    let Ok(response) = door.clone().oneshot(request).await;
+    if let Some(status) = Status::from_header_map(response.headers())
+        && status.code() != tonic::Code::Ok
+    {
+        return Err(status);
+    }
+    let body = response.into_body().collect().await?;
+    if let Some(status) = body.trailers().and_then(Status::from_header_map)
+        && status.code() != tonic::Code::Ok
+    {
+        return Err(status);
+    }
+    let bytes = body.to_bytes();
+    Ok(serde_json::from_slice(&bytes[5..]).unwrap())
+}
