@@ -44,6 +44,20 @@ pub(crate) struct Service {
     pub(crate) registered: bool,
 }
 
+#[cfg(test)]
+impl Service {
+    /// A service that stands on nothing.
+    pub(crate) fn for_tests(name: &'static str, handlers: Handlers) -> Self {
+        Self {
+            name,
+            handlers,
+            counters: Arc::default(),
+            needs: &[],
+            registered: false,
+        }
+    }
+}
+
 /// The services that this server answers itself, in process. Clones share them.
 #[derive(Clone)]
 pub struct CoreServices {

@@ -145,3 +145,129 @@ impl http_body::Body for Guarded {
         self.body.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use micro_proto::debug::{
+        HealthRequest, HealthResponse, LogRequest, LogResponse, StatsRequest, StatsResponse,
+        TraceRequest, TraceResponse,
+        debug_server::{Debug, DebugServer},
+    };
+    use micro_wire::Handlers;
+
+    use super::*;
+
+    struct Bad;
+
+    #[tonic::async_trait]
+    impl Debug for Bad {
+        async fn health(
+            &self,
+            _: tonic::Request<HealthRequest>,
+        ) -> Result<tonic::Response<HealthResponse>, Status> {
+            panic!("boom {}", 1);
+        }
+        async fn stats(
+            &self,
+            _: tonic::Request<StatsRequest>,
+        ) -> Result<tonic::Response<StatsResponse>, Status> {
+            std::future::pending().await
+        }
+        async fn log(
+            &self,
+            _: tonic::Request<LogRequest>,
+        ) -> Result<tonic::Response<LogResponse>, Status> {
+            Ok(tonic::Response::new(LogResponse::default()))
+        }
+        async fn trace(
+            &self,
+            _: tonic::Request<TraceRequest>,
+        ) -> Result<tonic::Response<TraceResponse>, Status> {
+            Err(Status::not_found("no such trace"))
+        }
+    }
+
+    fn service() -> Arc<Service> {
+        let handlers = Handlers::new()
+            .add(DebugServer::new(Bad), micro_proto::descriptor_pool())
+            .unwrap();
+        Arc::new(Service::for_tests("bad", handlers))
+    }
+
+    async fn call(service: &Arc<Service>, method: &str, timeout: &str) -> Response<Body> {
+        let request = Request::post(format!("http://core/bad.Debug/{method}"))
+            .header("content-type", "application/grpc")
+            .header("grpc-timeout", timeout)
+            .body(Body::new(http_body_util::Full::from(Bytes::from_static(
+                &[0; 5],
+            ))))
+            .unwrap();
+        answer(service.clone(), request).await
+    }
+
+    fn error(response: &Response<Body>) -> Error {
+        Error::from_status(&Status::from_header_map(response.headers()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_panic_fails_one_call() {
+        let service = service();
+        assert_eq!(
+            error(&call(&service, "Health", "10S").await),
+            Error::internal_server_error("bad", "panic recovered: boom 1")
+        );
+        assert!(
+            call(&service, "Log", "10S")
+                .await
+                .headers()
+                .get(GRPC_STATUS)
+                .is_none()
+        );
+    }
+
+    #[tokio::test]
+    async fn a_deadline_is_kept() {
+        assert_eq!(
+            error(&call(&service(), "Stats", "20m").await),
+            Error::timeout("go.micro.client", "context deadline exceeded")
+        );
+    }
+
+    /// What a body of messages without an end, or with a panic in it, comes to.
+    async fn ended_by(body: Body, deadline: Option<Duration>) -> (Error, Arc<Counters>) {
+        let counters = Arc::new(Counters::default());
+        let guarded = Guarded {
+            body,
+            service: "bad",
+            counters: counters.clone(),
+            deadline: deadline
+                .and_then(after)
+                .map(|deadline| Box::pin(sleep_until(deadline))),
+            ended: false,
+        };
+        let end = http_body_util::BodyExt::collect(guarded).await.unwrap();
+        let status = Status::from_header_map(end.trailers().unwrap()).unwrap();
+        (Error::from_status(&status), counters)
+    }
+
+    #[tokio::test]
+    async fn streams_are_guarded_to_their_end() {
+        use futures::stream;
+        use http_body_util::StreamBody;
+
+        let endless = stream::pending::<Result<Frame<Bytes>, Status>>();
+        let late = ended_by(
+            Body::new(StreamBody::new(endless)),
+            Some(Duration::from_millis(20)),
+        );
+        let (error, counters) = late.await;
+        assert_eq!((error.code, counters.read()), (408, (0, 1)));
+
+        let panics = stream::poll_fn(|_| -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+            panic!("in a stream")
+        });
+        let (error, counters) = ended_by(Body::new(StreamBody::new(panics)), None).await;
+        assert_eq!(error.detail, "panic recovered: in a stream");
+        assert_eq!(counters.read(), (0, 1));
+    }
+}
