@@ -15,9 +15,9 @@ async fn run_helloworld_and_call_it_four_ways() -> Result<()> {
 
     assert_shows(
         &micro(&["env"]).await.success(),
-        "* local … Local running Micro Server
-           dev proxy.m3o.dev Cloud hosted Micro Platform (development)
-           platform proxy.m3o.com Cloud hosted Micro Platform",
+        "* local 127.0.0.1:8081
+           dev proxy.m3o.dev
+           platform proxy.m3o.com",
     );
     // Not logged in: status is not for everybody, the list of services is.
     let denied = micro(&["status"]).await;

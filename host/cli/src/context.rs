@@ -139,9 +139,9 @@ impl<'a> Context<'a> {
     /// Asks for a line.
     ///
     /// # Errors
-    /// The input ends or cannot be read.
+    /// The input ends or cannot be read, or the prompt has nowhere to go.
     pub(crate) fn ask(&self, question: &str) -> Result<String> {
-        self.printer.prompt(question);
+        self.printer.prompt(question)?;
         let mut input = self.input.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *input {
             Input::Terminal => line(&mut io::stdin().lock(), question),
@@ -152,9 +152,9 @@ impl<'a> Context<'a> {
     /// Asks for a line that is not shown while it is typed.
     ///
     /// # Errors
-    /// The input ends or cannot be read.
+    /// The input ends or cannot be read, or the prompt has nowhere to go.
     pub(crate) fn ask_secret(&self, question: &str) -> Result<String> {
-        self.printer.prompt(question);
+        self.printer.prompt(question)?;
         let mut input = self.input.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *input {
             Input::Terminal => rpassword::read_password()
@@ -162,7 +162,7 @@ impl<'a> Context<'a> {
             Input::Lines(lines) => {
                 let secret = line(lines, question);
                 // Nobody's Enter ended the prompt's line.
-                self.printer.progress("");
+                self.printer.prompt("\n")?;
                 secret
             }
         }

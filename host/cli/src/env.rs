@@ -159,6 +159,28 @@ pub fn behind(command: Option<&str>, flag: &str) -> Option<&'static Variable> {
         .find(|variable| variable.flag == Some(flag) && scope(variable))
 }
 
+/// The table as Markdown, for the docs.
+pub fn reference() -> String {
+    let mut text = String::from("| variable | flag | default | meaning |\n|---|---|---|---|\n");
+    for variable in VARIABLES {
+        let flag = match (variable.scope, variable.flag) {
+            (Scope::Command(command), Some(flag)) => format!("`micro {command} --{flag}`"),
+            (_, Some(flag)) => format!("`micro --{flag}`"),
+            (_, None) => "–".to_owned(),
+        };
+        let default = match variable.default {
+            "" => "–".to_owned(),
+            default => format!("`{default}`"),
+        };
+        let secret = if variable.secret { " (secret)" } else { "" };
+        text.push_str(&format!(
+            "| `{}` | {flag} | {default} | {}{secret} |\n",
+            variable.name, variable.about
+        ));
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -180,6 +202,16 @@ mod tests {
             .map(|variable| format!("{:?} {:?}", variable.scope, variable.flag));
         let count = flags.clone().count();
         assert_eq!(flags.collect::<BTreeSet<_>>().len(), count);
+    }
+
+    #[test]
+    fn the_reference_has_a_row_for_each() {
+        let text = reference();
+        assert_eq!(text.lines().count(), VARIABLES.len() + 2);
+        assert!(text.contains(
+            "| `MICRO_PROXY_ADDRESS` | `micro server --proxy_address` | `127.0.0.1:8081` |"
+        ));
+        assert!(text.lines().all(|line| line.matches('|').count() == 5));
     }
 
     #[test]

@@ -120,10 +120,66 @@ impl From<WireError> for CliError {
     }
 }
 
-/// The text between the last `before` that is followed by `after` and that `after`; nested errors repeat themselves, the inner one names the cause.
+/// The word between `before` and `after`; nested errors repeat themselves, so the last one, which names the cause.
 fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
-    let end = text.find(after)?;
-    let start = text.get(..end)?.rfind(before)? + before.len();
-    text.get(start..end)
-        .filter(|found| !found.is_empty() && !found.contains(char::is_whitespace))
+    text.rmatch_indices(before).find_map(|(start, _)| {
+        let rest = text.get(start + before.len()..)?;
+        let word = rest.get(..rest.find(after)?)?;
+        (!word.is_empty() && !word.contains(char::is_whitespace)).then_some(word)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table() {
+        let nested = WireError::new("go.micro.client", 500, "service nosuch: route not found");
+        for (code, detail, message, exit) in [
+            (
+                404,
+                "service nosuch: route not found",
+                "Service \"nosuch\" not found",
+                4,
+            ),
+            (
+                500,
+                nested.to_json().as_str(),
+                "Service \"nosuch\" not found",
+                4,
+            ),
+            (
+                404,
+                "unknown service Helloworld.Nosuch",
+                "Service method \"Helloworld.Nosuch\" not found",
+                5,
+            ),
+            (
+                404,
+                "unknown service Nosuch",
+                "Service \"Nosuch\" not found",
+                5,
+            ),
+            (
+                400,
+                "malformed method name: \"Call\"",
+                "Method name \"Call\" invalid format. Expecting service.endpoint",
+                3,
+            ),
+            (408, "context deadline exceeded", "Request timed out", 1),
+            (
+                401,
+                "An account is required",
+                "Not authorized to perform this request",
+                2,
+            ),
+            (500, "not found", "not found", 127),
+            (503, "", "Service Unavailable", 127),
+            (0, "plain words", "plain words", 128),
+        ] {
+            let error = CliError::from(WireError::new("id", code, detail));
+            assert_eq!((error.message.as_str(), error.code), (message, exit));
+        }
+    }
 }

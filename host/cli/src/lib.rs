@@ -90,7 +90,7 @@ fn dispatch(
     let tree = app::tree();
     let prepared = args::prepare(&tree, args, environment)?;
     let help = |path: &[String]| -> Result<End> {
-        printer.output(&Output::Text(help::of(&tree, path)?))?;
+        printer.output(&Output::Text(help::of(&app::tree(), path)?))?;
         Ok(End::Code(0))
     };
     if prepared.help {
@@ -100,8 +100,8 @@ fn dispatch(
         printer.output(&Output::line(format!("micro version {}", help::VERSION)))?;
         return Ok(End::Code(0));
     }
-    let app = app::parse(tree.clone(), &prepared.args)
-        .map_err(|error| app::refusal(&error, &prepared.path))?;
+    let app =
+        app::parse(tree, &prepared.args).map_err(|error| app::refusal(&error, &prepared.path))?;
     let Some(command) = app.command else {
         return Err(CliError::plain(
             "No command provided to micro. Please refer to 'micro --help'",

@@ -1,4 +1,4 @@
-//! The one way to the terminal: results go to stdout, errors, prompts and progress to stderr.
+//! The one way to the terminal: results and prompts go to stdout, errors and progress to stderr.
 
 mod table;
 
@@ -100,12 +100,23 @@ impl Printer {
     /// # Errors
     /// A quiet one if the reader has gone; another if the output cannot be written.
     pub fn output(&self, output: &Output) -> Result<()> {
-        let text = output.render();
+        self.write(&output.render())
+    }
+
+    /// Asks for something on stdout, without a line end: the reference page shows prompts among the results.
+    ///
+    /// # Errors
+    /// As of [`Printer::output`].
+    pub fn prompt(&self, question: &str) -> Result<()> {
+        self.write(question.as_bytes())
+    }
+
+    fn write(&self, text: &[u8]) -> Result<()> {
         if text.is_empty() {
             return Ok(());
         }
         let mut out = lock(&self.out);
-        out.write_all(&text)
+        out.write_all(text)
             .and_then(|()| out.flush())
             .map_err(|error| match error.kind() {
                 io::ErrorKind::BrokenPipe => CliError::broken_pipe(),
@@ -116,11 +127,6 @@ impl Printer {
     /// Prints a line on what is going on to stderr.
     pub fn progress(&self, line: &str) {
         self.say(&format!("{line}\n"));
-    }
-
-    /// Asks for something on stderr, without a line end.
-    pub fn prompt(&self, question: &str) {
-        self.say(question);
     }
 
     /// Prints an error and its hint to stderr.

@@ -2,7 +2,7 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use crate::{
@@ -71,9 +71,12 @@ pub(crate) fn flags(context: &Context<'_>, args: Args) -> Result<ServerFlags> {
         .hint("write `micro server --proxy_address HOST:PORT` to say where the proxy listens"));
     }
     let home = context.home()?;
+    // Absolute, so that they mean the same to whoever uses them, wherever that is.
+    let here = context.environment.folder();
+    let path = |text: String| here.join(text);
     let state = args
         .state
-        .map_or_else(|| home.join(".micro").join("server"), PathBuf::from);
+        .map_or_else(|| home.join(".micro").join("server"), path);
     Ok(ServerFlags {
         profile: args
             .profile
@@ -82,14 +85,12 @@ pub(crate) fn flags(context: &Context<'_>, args: Args) -> Result<ServerFlags> {
         api_address: address("api_address", args.api_address, 8080)?,
         proxy_address: address("proxy_address", args.proxy_address, 8081)?,
         network_address: address("network_address", args.network_address, 8443)?,
-        addresses_file: args.addresses_file.map(PathBuf::from),
+        addresses_file: args.addresses_file.map(path),
         allowed_origins: args.api_allowed_origins,
-        build_cache: args
-            .build_cache
-            .map_or_else(|| state.join("build"), PathBuf::from),
-        plugin_path: folders(args.plugin_path.as_deref()),
-        profile_path: folders(args.profile_path.as_deref()),
-        sdk_path: args.sdk_path.map(PathBuf::from),
+        build_cache: args.build_cache.map_or_else(|| state.join("build"), path),
+        plugin_path: folders(here, args.plugin_path.as_deref()),
+        profile_path: folders(here, args.profile_path.as_deref()),
+        sdk_path: args.sdk_path.map(path),
         auth_private_key: context
             .environment
             .get("MICRO_AUTH_PRIVATE_KEY")
@@ -101,10 +102,11 @@ pub(crate) fn flags(context: &Context<'_>, args: Args) -> Result<ServerFlags> {
     })
 }
 
-fn folders(list: Option<&str>) -> Vec<PathBuf> {
+fn folders(here: &Path, list: Option<&str>) -> Vec<PathBuf> {
     list.into_iter()
         .flat_map(std::env::split_paths)
         .filter(|folder| !folder.as_os_str().is_empty())
+        .map(|folder| here.join(folder))
         .collect()
 }
 

@@ -16,16 +16,16 @@ pub(crate) struct Place {
     /// `HOST:PORT` of its proxy; a host alone means port 443 with TLS.
     #[serde(rename = "ProxyAddress", alias = "proxyAddress", default)]
     pub(crate) address: String,
-    /// One line on it, possibly empty.
+    /// One line on it, possibly empty: kept for those who wrote it, and not shown.
     #[serde(rename = "Description", alias = "description", default)]
     pub(crate) description: String,
 }
 
-/// Name, address and description of the environments that always exist.
-const BUILTIN: [(&str, &str, &str); 3] = [
-    ("local", "127.0.0.1:8081", "The server on this machine"),
-    ("dev", "proxy.m3o.dev", "The hosted platform's preview"),
-    ("platform", "proxy.m3o.com", "The hosted platform"),
+/// Name and address of the environments that always exist.
+const BUILTIN: [(&str, &str); 3] = [
+    ("local", "127.0.0.1:8081"),
+    ("dev", "proxy.m3o.dev"),
+    ("platform", "proxy.m3o.com"),
 ];
 
 const KEY: &str = "envs";
@@ -52,10 +52,10 @@ impl Places {
 
     /// The built-in ones, then the others by name. A built-in one cannot be replaced.
     pub(crate) fn all(&self) -> Vec<Place> {
-        let builtin = BUILTIN.map(|(name, address, description)| Place {
+        let builtin = BUILTIN.map(|(name, address)| Place {
             name: name.to_owned(),
             address: address.to_owned(),
-            description: description.to_owned(),
+            description: String::new(),
         });
         let added = self.added.values();
         let added = added.filter(|place| !is_builtin(&place.name)).cloned();
@@ -145,7 +145,7 @@ impl Places {
 }
 
 fn is_builtin(name: &str) -> bool {
-    BUILTIN.iter().any(|(builtin, ..)| *builtin == name)
+    BUILTIN.iter().any(|(builtin, _)| *builtin == name)
 }
 
 fn missing(name: &str) -> CliError {
