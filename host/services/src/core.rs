@@ -12,7 +12,9 @@ use tonic::body::Body;
 use crate::{
     auth,
     debug::{self, Counters},
-    guard, registry, store,
+    guard, registry, runtime,
+    runtime::Manager,
+    store,
 };
 
 /// What core services stand on. Clones share it.
@@ -22,6 +24,9 @@ pub struct Platform {
     pub modules: Arc<Modules>,
     /// Accounts, tokens and rules.
     pub access: Access,
+    /// The services that it runs. Whoever ends the server ends these first
+    /// ([`Manager::shutdown`]).
+    pub manager: Manager,
 }
 
 /// How one core service is.
@@ -96,6 +101,12 @@ impl CoreServices {
                 "store",
                 store::handlers(platform)?,
                 &[Module::Store, Module::Blob],
+                true,
+            )?,
+            service(
+                "runtime",
+                runtime::handlers(&platform.manager)?,
+                &[Module::Runtime, Module::Store, Module::Blob],
                 true,
             )?,
             service("network", Handlers::new(), &[], true)?,

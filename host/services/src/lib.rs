@@ -14,6 +14,8 @@ mod guard;
 mod records;
 mod registry;
 mod request;
+mod runtime;
 mod store;
 
 pub use crate::core::{CoreServices, Platform, ServiceHealth};
+pub use crate::runtime::{Manager, RuntimeConfig};

@@ -10,3 +10,11 @@ mod table;
 
 pub use runtime::ProcessRuntime;
 pub use settings::Settings;
+
+use micro_plugin_api::export_plugin;
+
+export_plugin! {
+    name: "process",
+    runtime: ProcessRuntime::open,
+    run = hop,
+}

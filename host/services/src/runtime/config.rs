@@ -1,0 +1,50 @@
+//! What the runtime service is told by the server that it is part of.
+
+use std::{path::PathBuf, time::Duration};
+
+use micro_build::Toolchain;
+
+/// Where services are kept and built, and how long and large things may be.
+#[derive(Clone, Debug)]
+pub struct RuntimeConfig {
+    /// A folder of the server's own for the sources and programs of services; absolute.
+    pub services_dir: PathBuf,
+    /// Where builds keep what they share (`MICRO_BUILD_CACHE`); absolute.
+    pub build_cache: PathBuf,
+    /// The sources that ship with the server, if any: see [`micro_build::BuildOptions::sdk_dir`].
+    pub sdk_dir: Option<PathBuf>,
+    /// Where services reach the platform: the real address of the network door, `host:port`.
+    pub network_address: String,
+    /// The variables that builds run with; services get its `PATH` alone.
+    pub toolchain: Toolchain,
+    /// How long a build may take.
+    pub build_timeout: Duration,
+    /// How long a service may take from its start to its first good health check, where the
+    /// request does not say.
+    pub start_timeout: Duration,
+    /// How long a service may take to end by itself when it is killed.
+    pub stop_grace: Duration,
+    /// The most bytes of one upload.
+    pub upload_limit: u64,
+}
+
+impl RuntimeConfig {
+    /// The defaults: builds may take 15 minutes, a start 60 s, an end 5 s, an upload 256 MiB.
+    pub fn new(
+        services_dir: impl Into<PathBuf>,
+        build_cache: impl Into<PathBuf>,
+        network_address: impl Into<String>,
+    ) -> Self {
+        Self {
+            services_dir: services_dir.into(),
+            build_cache: build_cache.into(),
+            sdk_dir: None,
+            network_address: network_address.into(),
+            toolchain: Toolchain::default(),
+            build_timeout: Duration::from_secs(15 * 60),
+            start_timeout: Duration::from_secs(60),
+            stop_grace: Duration::from_secs(5),
+            upload_limit: 256 * 1024 * 1024,
+        }
+    }
+}

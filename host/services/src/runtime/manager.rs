@@ -1,0 +1,211 @@
+//! The runs of all services of this server: beginning them, ending them, and the truth about them.
+
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use micro_access::Access;
+use micro_modules::Modules;
+use micro_plugin_api::{Call, Error, Result, blob::BlobKey, runtime::InstanceKey};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use tokio::runtime::Handle;
+use uuid::Uuid;
+
+use super::{
+    RuntimeConfig,
+    journal::Journal,
+    record::{self, Record},
+    run::{self, Plan, Run},
+    status::Status,
+};
+
+const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
+
+/// Runs the services of this server. Clones share everything.
+#[derive(Clone)]
+pub struct Manager(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) modules: Arc<Modules>,
+    pub(crate) access: Access,
+    pub(crate) config: RuntimeConfig,
+    /// Where runs live: a call's own runtime may be a door's single thread.
+    background: Handle,
+    runs: Mutex<HashMap<InstanceKey, Run>>,
+    closing: AtomicBool,
+}
+
+impl Inner {
+    /// The folder of a service's runs.
+    pub(crate) fn folder_of(&self, key: &InstanceKey) -> PathBuf {
+        let mut folder = self.config.services_dir.clone();
+        for part in [&key.namespace, &key.name, &key.version] {
+            folder.push(utf8_percent_encode(part, KEPT).to_string());
+        }
+        folder
+    }
+
+    fn runs(&self) -> MutexGuard<'_, HashMap<InstanceKey, Run>> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Manager {
+    /// A manager over `modules` whose services live on the runtime `background`.
+    pub fn new(
+        modules: Arc<Modules>,
+        access: Access,
+        config: RuntimeConfig,
+        background: Handle,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            modules,
+            access,
+            config,
+            background,
+            runs: Mutex::default(),
+            closing: AtomicBool::new(false),
+        }))
+    }
+
+    pub(crate) fn modules(&self) -> &Modules {
+        &self.0.modules
+    }
+
+    pub(crate) fn config(&self) -> &RuntimeConfig {
+        &self.0.config
+    }
+
+    /// The events of the present run of a service.
+    pub(crate) fn journal(&self, key: &InstanceKey) -> Option<Arc<Journal>> {
+        self.0.runs().get(key).map(|run| run.journal.clone())
+    }
+
+    /// Begins a run and answers when its record is written. One that failed before is replaced;
+    /// one that did not only by `force`, else it is a `conflict`.
+    pub(crate) async fn create(
+        &self,
+        call: &Call,
+        plan: Plan,
+        mut record: Record,
+        force: bool,
+    ) -> Result<()> {
+        if self.0.closing.load(Ordering::Acquire) {
+            return Err(Error::unavailable("the server is stopping"));
+        }
+        let key = plan.key.clone();
+        let found = record::read(&self.0.modules, call, &key).await?;
+        if let Some((found, _)) = &found
+            && !force
+            && !found.status.is_final()
+        {
+            return Err(Error::conflict(format!(
+                "{}@{} is {} already; kill it first, or run it again with --force",
+                key.name,
+                key.version,
+                found.status.word()
+            )));
+        }
+        let this = Run::new(Uuid::now_v7().to_string());
+        record.run = this.id.clone();
+        record.status = Status::Pending;
+        record.metadata.insert("started".to_owned(), now());
+        let over = found.map(|(_, version)| version);
+        record::write(&self.0.modules, call, &record, over).await?;
+        this.journal.status(Status::Pending, "", Vec::new());
+        let previous = self.0.runs().insert(key, this.clone());
+        if let Some(previous) = &previous {
+            previous.journal.close();
+            if previous.journal.last().status != Status::Running.number() {
+                // It serves nobody, and its build would only hold up this one.
+                previous.cancel.cancel();
+            }
+        }
+        let task = run::run(self.0.clone(), plan, this, previous);
+        self.0.background.spawn(task);
+        Ok(())
+    }
+
+    /// Ends a service and forgets it: its process, nodes, account, record and source. False if
+    /// there is none. What was begun is finished even if the caller goes away.
+    pub(crate) async fn delete(&self, call: &Call, key: &InstanceKey) -> Result<bool> {
+        let manager = self.clone();
+        let (call, key) = (call.clone(), key.clone());
+        let task = async move { manager.delete_now(&call, &key).await };
+        self.0
+            .background
+            .spawn(task)
+            .await
+            .map_err(|error| Error::internal(format!("deleting failed: {error}")))?
+    }
+
+    async fn delete_now(&self, call: &Call, key: &InstanceKey) -> Result<bool> {
+        let modules = &self.0.modules;
+        let Some((record, _)) = record::read(modules, call, key).await? else {
+            return Ok(false);
+        };
+        let stopping = |record: &mut Record| record.status = Status::Stopping;
+        record::update(modules, call, key, &record.run, stopping).await?;
+        for blob in ["source", "build"] {
+            let blob = format!("{blob}://{}:{}", key.name, key.version);
+            modules
+                .blob()
+                .delete(call, BlobKey::new(&key.namespace, &blob))
+                .await?;
+        }
+        let run = self
+            .0
+            .runs()
+            .get(key)
+            .filter(|run| run.id == record.run)
+            .cloned();
+        if let Some(run) = run {
+            run.journal.status(Status::Stopping, "", Vec::new());
+            run.end().await;
+            // Not if somebody has begun another one meanwhile.
+            if record::delete(modules, call, key, &record.run).await? {
+                self.0.runs().remove(key);
+            }
+            run.journal.status(Status::Stopped, "", Vec::new());
+            run.journal.close();
+        } else {
+            record::delete(modules, call, key, &record.run).await?;
+        }
+        Ok(true)
+    }
+
+    /// Ends every service, and answers when none of them is left; nothing can be begun from now on.
+    pub async fn shutdown(&self) {
+        self.0.closing.store(true, Ordering::Release);
+        let runs: Vec<_> = self.0.runs().drain().collect();
+        for (_, run) in &runs {
+            run.cancel.cancel();
+        }
+        for (key, run) in &runs {
+            run.done.cancelled().await;
+            let call = Call::new(&key.namespace);
+            let stopped = |record: &mut Record| {
+                if record.status != Status::Error {
+                    record.status = Status::Stopped;
+                }
+            };
+            let updated = record::update(&self.0.modules, &call, key, &run.id, stopped).await;
+            if let Err(error) = updated {
+                tracing::warn!(service = %key, %error, "cannot record that a service stopped");
+            }
+            run.journal.close();
+        }
+    }
+}
+
+fn now() -> String {
+    let now = OffsetDateTime::now_utc();
+    let now = now.replace_nanosecond(0).unwrap_or(now);
+    now.format(&Rfc3339).unwrap_or_default()
+}

@@ -1,0 +1,48 @@
+//! The core service `runtime`: services from their source to their end.
+
+mod build;
+mod config;
+mod health;
+mod journal;
+mod logs;
+mod manager;
+mod observe;
+mod record;
+mod run;
+mod service;
+mod source;
+mod status;
+mod unpack;
+#[cfg(test)]
+mod unpack_tests;
+mod validate;
+mod watch;
+
+pub use config::RuntimeConfig;
+pub use manager::Manager;
+
+use micro_proto::runtime::{
+    build_server::BuildServer, runtime_server::RuntimeServer, source_server::SourceServer,
+};
+use micro_wire::{Handlers, frame::MAX_MESSAGE, json::MethodsError};
+
+/// `Runtime`, `Source` and `Build`, over `manager`.
+pub(crate) fn handlers(manager: &Manager) -> Result<Handlers, MethodsError> {
+    let pool = micro_proto::descriptor_pool();
+    let runtime = service::RuntimeService(manager.clone());
+    let source = source::SourceService(manager.clone());
+    let build = build::BuildService(manager.clone());
+    Handlers::new()
+        .add(
+            RuntimeServer::new(runtime).max_decoding_message_size(MAX_MESSAGE),
+            pool,
+        )?
+        .add(
+            SourceServer::new(source).max_decoding_message_size(MAX_MESSAGE),
+            pool,
+        )?
+        .add(
+            BuildServer::new(build).max_decoding_message_size(MAX_MESSAGE),
+            pool,
+        )
+}

@@ -1,0 +1,61 @@
+//! `Runtime.Watch`: the journal of a run as a stream, from one run to the next.
+
+use futures::{StreamExt, stream, stream::BoxStream};
+use micro_plugin_api::{Call, runtime::InstanceKey};
+use micro_proto::runtime::WatchEvent;
+use micro_wire::Error;
+use tonic::Status;
+
+use super::{Manager, record};
+use crate::error;
+
+const ID: &str = "runtime.Runtime.Watch";
+
+/// The events of a service until it is deleted. A service that another one replaces goes on with
+/// that one's events.
+pub(super) async fn events(
+    manager: &Manager,
+    call: &Call,
+    key: InstanceKey,
+) -> Result<BoxStream<'static, Result<WatchEvent, Status>>, Error> {
+    let Some(journal) = manager.journal(&key) else {
+        // Of a run that ended with an earlier server only the record is left.
+        let found = record::read(manager.modules(), call, &key).await;
+        let found = found.map_err(|error| error::from_module(ID, &error))?;
+        let (record, _) = found.ok_or_else(|| Error::not_found(ID, "service not found"))?;
+        let event = WatchEvent {
+            status: record.status.number(),
+            error: record.error,
+            ..WatchEvent::default()
+        };
+        return Ok(stream::iter([Ok(event)]).boxed());
+    };
+    let manager = manager.clone();
+    Ok(async_stream::stream! {
+        let mut journal = journal;
+        loop {
+            let (mut at, mut news) = journal.begin();
+            let present = journal.last();
+            if journal.get(at) == Err(false) && !journal.is_closed() {
+                yield Ok(present);
+            }
+            loop {
+                match journal.get(at) {
+                    Ok((event, next)) => {
+                        at = next;
+                        yield Ok(event);
+                    }
+                    Err(true) => break,
+                    // The sender lives as long as the journal.
+                    Err(false) => if news.changed().await.is_err() { return; },
+                }
+            }
+            // Closed: deleted, or replaced by another run.
+            match manager.journal(&key) {
+                Some(next) if !next.is_closed() => journal = next,
+                _ => return,
+            }
+        }
+    }
+    .boxed())
+}
