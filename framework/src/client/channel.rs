@@ -43,13 +43,17 @@ impl ServiceChannel {
         }
     }
 
-    /// The same service with other options.
+    /// The same service with other options: `channel.with(|options| options.retries(0))`.
     #[must_use]
-    pub fn with(&self, options: CallOptions) -> Self {
-        Self {
-            options,
-            ..self.clone()
-        }
+    pub fn with(mut self, change: impl FnOnce(CallOptions) -> CallOptions) -> Self {
+        self.options = change(self.options);
+        self
+    }
+
+    /// The same service without any authorization.
+    #[must_use]
+    pub fn anonymous(&self) -> Self {
+        self.clone().with(CallOptions::anonymous)
     }
 }
 

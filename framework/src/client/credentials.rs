@@ -10,7 +10,7 @@ use http::HeaderValue;
 use micro_proto::auth::{Options, TokenRequest, auth_client::AuthClient};
 use tokio::{sync::Mutex, time::Instant};
 
-use super::{CallOptions, Client};
+use super::Client;
 use crate::{Error, wire::error::CLIENT_ID};
 
 /// How long a token is asked to live.
@@ -141,7 +141,7 @@ impl Account {
                 request.secret.clone_from(&self.secret);
             }
         }
-        let channel = client.service_with("auth", CallOptions::new().anonymous());
+        let channel = client.core("auth").anonymous();
         let asked = Instant::now();
         let mut auth = AuthClient::new(channel);
         let token = auth

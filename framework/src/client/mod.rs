@@ -16,6 +16,7 @@ use std::{
 use tonic::transport::{Channel, Endpoint};
 
 pub use channel::ServiceChannel;
+pub(crate) use channel::chance;
 pub use messages::{Encoding, MessageStream};
 pub use options::CallOptions;
 
@@ -100,6 +101,17 @@ impl Client {
     #[must_use]
     pub fn service_with(&self, name: impl Into<String>, options: CallOptions) -> ServiceChannel {
         ServiceChannel::new(self.clone(), name.into(), options)
+    }
+
+    /// A service of the platform itself: asked on our own account and in our own namespace, whoever
+    /// the call being handled comes from.
+    pub(crate) fn core(&self, name: &str) -> ServiceChannel {
+        let options = CallOptions::new().auth_token();
+        let options = match self.namespace() {
+            "" => options,
+            namespace => options.namespace(namespace),
+        };
+        self.service_with(name, options)
     }
 
     /// Connects now rather than at the first call.
