@@ -4,17 +4,17 @@
 //! runs the command line against it. Programs are the ones beside the test's: `cargo xtask test`
 //! builds them first.
 
-mod core;
 pub mod grpc;
 mod http;
+mod in_process;
 mod observed;
 mod process;
 mod server;
 mod transcript;
 mod wait;
 
-pub use self::core::{Core, Door, call_json};
 pub use http::{Answer, fetch};
+pub use in_process::{Core, Door, call_json};
 pub use observed::ObservedStore;
 pub use process::{Ran, Running, environment, program};
 pub use server::{BUILD_PATIENCE, Server, ServerBuilder, example, profile};

@@ -50,11 +50,12 @@ fn new(id: &str) -> GenerateRequest {
 async fn member(core: &Core, admin: &Door, request: GenerateRequest) -> Door {
     let namespace = request.options.clone().unwrap_or_default().namespace;
     let made = AuthClient::new(admin.clone()).generate(request).await;
-    let account = made.unwrap().into_inner().account.unwrap();
+    let made = made.expect("an account is made").into_inner();
+    let account = made.account.expect("the answer has an account");
     let token = core
         .login(&namespace, &account.id, &account.secret)
         .await
-        .unwrap();
+        .expect("the new account logs in");
     core.door(&token.access_token, "")
 }
 
@@ -532,7 +533,8 @@ async fn write_rule(core: &Core, namespace: &str, id: &str, rule: serde_json::Va
         .put(rules, key, Precondition::Any, put(&rule))
         .put(auth, "epoch", Precondition::Any, put(&1.into()));
     let store = core.modules.store();
-    store.commit(&Call::new(""), &commit).await.unwrap();
+    let committed = store.commit(&Call::new(""), &commit).await;
+    committed.expect("the rule is written");
 }
 
 #[tokio::test]

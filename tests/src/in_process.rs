@@ -37,7 +37,7 @@ pub struct Core {
 impl Core {
     /// A new platform.
     pub async fn start() -> Self {
-        let state = Arc::new(tempfile::tempdir().unwrap());
+        let state = Arc::new(tempfile::tempdir().expect("a temporary folder"));
         let store = ObservedStore::default();
         let host = Host::new("process", state.path(), state.path());
         let runtime = ProcessRuntime::open(Settings::default(), host).await;
@@ -45,7 +45,7 @@ impl Core {
             StoreHandle::new(store.clone()),
             BlobHandle::new(MemoryBlob::new()),
             RegistryHandle::new(MemoryRegistry::new()),
-            RuntimeHandle::new(runtime.unwrap()),
+            RuntimeHandle::new(runtime.expect("the process runtime opens")),
         );
         Self::over(modules, store, state, KeySource::Memory).await
     }
@@ -66,12 +66,14 @@ impl Core {
         state: Arc<TempDir>,
         keys: KeySource,
     ) -> Self {
-        let access = Access::open(modules.clone(), keys).await.unwrap();
+        let access = Access::open(modules.clone(), keys)
+            .await
+            .expect("access opens");
         let services = CoreServices::new(&Platform {
             modules: modules.clone(),
             access: access.clone(),
         })
-        .unwrap();
+        .expect("no two handlers have one name");
         Self {
             modules,
             store,
@@ -89,11 +91,16 @@ impl Core {
             let (access, services) = (access.clone(), services.clone());
             let headers = request.headers_mut();
             if !token.is_empty() {
-                let value = format!("Bearer {token}").parse().unwrap();
+                let value = format!("Bearer {token}")
+                    .parse()
+                    .expect("a token is a header value");
                 headers.insert("authorization", value);
             }
             if !namespace.is_empty() {
-                headers.insert("micro-namespace", namespace.parse().unwrap());
+                headers.insert(
+                    "micro-namespace",
+                    namespace.parse().expect("a namespace is a header value"),
+                );
             }
             async move {
                 let uri = request.uri().clone();
@@ -124,12 +131,15 @@ impl Core {
             ..TokenRequest::default()
         };
         let answer = AuthClient::new(self.door("", "")).token(request).await?;
-        Ok(answer.into_inner().token.unwrap())
+        Ok(answer.into_inner().token.expect("the answer has a token"))
     }
 
     /// The door of the default admin.
     pub async fn admin(&self) -> Door {
-        let token = self.login("micro", "admin", "micro").await.unwrap();
+        let token = self
+            .login("micro", "admin", "micro")
+            .await
+            .expect("the default admin logs in");
         self.door(&token.access_token, "")
     }
 }
@@ -141,7 +151,7 @@ pub async fn call_json(door: &Door, path: &str, json: &str) -> Result<serde_json
         .header("content-type", "application/grpc+json")
         .header("te", "trailers")
         .body(Body::new(http_body_util::Full::new(frame)))
-        .unwrap();
+        .expect("a valid request");
     let Ok(response) = door.clone().oneshot(request).await;
     if let Some(status) = Status::from_header_map(response.headers())
         && status.code() != tonic::Code::Ok
@@ -155,5 +165,5 @@ pub async fn call_json(door: &Door, path: &str, json: &str) -> Result<serde_json
         return Err(status);
     }
     let bytes = body.to_bytes();
-    Ok(serde_json::from_slice(&bytes[5..]).unwrap())
+    Ok(serde_json::from_slice(&bytes[5..]).expect("the answer is JSON"))
 }
