@@ -63,4 +63,26 @@ pub enum ServerError {
         /// Why not.
         source: io::Error,
     },
+
+    /// A module cannot be opened.
+    #[error(transparent)]
+    Modules(Box<micro_modules::OpenError>),
+
+    /// Accounts and tokens cannot be set up.
+    #[error(transparent)]
+    Access(#[from] micro_access::AccessError),
+
+    /// The core services do not fit together.
+    #[error("the core services cannot be put together: {0}")]
+    Services(#[from] micro_wire::json::MethodsError),
+
+    /// The system does not deliver signals.
+    #[error("cannot watch for signals: {0}")]
+    Signals(io::Error),
+}
+
+impl From<micro_modules::OpenError> for ServerError {
+    fn from(error: micro_modules::OpenError) -> Self {
+        Self::Modules(Box::new(error))
+    }
 }

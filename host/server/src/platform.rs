@@ -1,0 +1,141 @@
+//! What stands behind the doors: modules, access, core services and routes. Booted in this order,
+//! closed in reverse.
+
+use std::sync::Arc;
+
+use micro_access::Access;
+use micro_modules::Modules;
+use micro_profile::Profile;
+use micro_route::Routes;
+use micro_services::CoreServices;
+use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::{
+    Addresses, ServerConfig, ServerError,
+    doors::{Behind, Doors, Sockets},
+    places,
+    readiness::Parts,
+    registration::Registration,
+    state::State,
+};
+
+/// A server without doors.
+pub(crate) struct Platform {
+    modules: Arc<Modules>,
+    access: Access,
+    core: CoreServices,
+    registration: Arc<Registration>,
+}
+
+impl Platform {
+    /// Opens the modules of the profile and puts the core services on them. If that fails, what
+    /// was opened is closed.
+    pub(crate) async fn boot(
+        config: &ServerConfig,
+        profile: &Profile,
+        state: &State,
+        addresses: Addresses,
+    ) -> Result<Self, ServerError> {
+        let modules = Modules::open(profile, &places::plugins(config, state)).await?;
+        let booted = Self::on(modules.clone(), config, profile, state, addresses).await;
+        if booted.is_err() {
+            modules.shutdown().await;
+        }
+        booted
+    }
+
+    async fn on(
+        modules: Arc<Modules>,
+        config: &ServerConfig,
+        profile: &Profile,
+        _state: &State,
+        addresses: Addresses,
+    ) -> Result<Self, ServerError> {
+        let access = Access::open(modules.clone(), places::access(config, profile)).await?;
+        let core = CoreServices::new(&micro_services::Platform {
+            modules: modules.clone(),
+            access: access.clone(),
+        })?;
+        let registration = Registration::new(
+            modules.clone(),
+            core.records(),
+            &Uuid::now_v7().to_string(),
+            addresses.network_from_here(),
+        );
+        Ok(Self {
+            modules,
+            access,
+            core,
+            registration: Arc::new(registration),
+        })
+    }
+
+    /// Opens the doors, and serves until `stop`; then drains and closes. `serving` is called when
+    /// calls are answered, and what it returns is dropped as soon as none is accepted any more.
+    pub(crate) async fn serve<T>(
+        self,
+        config: &ServerConfig,
+        sockets: Sockets,
+        stop: CancellationToken,
+        serving: impl FnOnce() -> Result<T, ServerError>,
+    ) -> Result<(), ServerError> {
+        let behind = Behind {
+            access: self.access.clone(),
+            routes: Routes::start({
+                let modules = self.modules.clone();
+                move || modules.registry()
+            }),
+            core: Arc::new(self.core.clone()),
+            readiness: Arc::new(Parts {
+                modules: self.modules.clone(),
+                core: self.core.clone(),
+                registration: self.registration.clone(),
+            }),
+        };
+        let served = match Doors::open(sockets, &behind, config, &stop) {
+            Ok(doors) => self.watch(doors, &stop, serving).await,
+            Err(error) => Err(error),
+        };
+        self.close().await;
+        served
+    }
+
+    /// Everything that goes on while the doors are open.
+    async fn watch<T>(
+        &self,
+        doors: Doors,
+        stop: &CancellationToken,
+        serving: impl FnOnce() -> Result<T, ServerError>,
+    ) -> Result<(), ServerError> {
+        self.registration.register().await;
+        let health = self.modules.watch_health();
+        let renewal = tokio::spawn({
+            let (registration, stop) = (self.registration.clone(), stop.clone());
+            async move { registration.renew(stop).await }
+        });
+        let served = serving();
+        if served.is_ok() {
+            stop.cancelled().await;
+        }
+        // Nothing is accepted from here on; what is in flight goes on while others are told.
+        stop.cancel();
+        health.abort();
+        let served = served.map(drop);
+        // It ends by itself at `stop`, and must not register again behind our back.
+        if let Err(error) = renewal.await {
+            tracing::error!("the renewal of records panicked: {error}");
+        }
+        self.registration.deregister().await;
+        if let Err(error) = spawn_blocking(move || doors.join()).await {
+            tracing::error!("waiting for the doors: {error}");
+        }
+        served
+    }
+
+    /// Closes the modules, in reverse order.
+    pub(crate) async fn close(self) {
+        self.modules.shutdown().await;
+    }
+}
