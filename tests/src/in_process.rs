@@ -10,9 +10,10 @@ use micro_modules::Modules;
 use micro_plugin_api::{BlobHandle, Host, RegistryHandle, RuntimeHandle, StoreHandle};
 use micro_process::{ProcessRuntime, Settings};
 use micro_proto::auth::{Options, Token, TokenRequest, auth_client::AuthClient};
-use micro_services::{CoreServices, Platform};
+use micro_services::{CoreServices, Manager, Platform, RuntimeConfig};
 use micro_wire::{Error, path::MethodPath};
 use tempfile::TempDir;
+use tokio::runtime::Handle;
 use tonic::{Status, body::Body};
 use tower::{ServiceExt as _, service_fn, util::BoxCloneSyncService};
 
@@ -35,7 +36,7 @@ pub struct Core {
 }
 
 impl Core {
-    /// A new platform.
+    /// A new platform, whose services, if it ran any, would find no door to call.
     pub async fn start() -> Self {
         let state = Arc::new(tempfile::tempdir().expect("a temporary folder"));
         let store = ObservedStore::default();
@@ -69,9 +70,16 @@ impl Core {
         let access = Access::open(modules.clone(), keys)
             .await
             .expect("access opens");
+        let config = RuntimeConfig::new(
+            state.path().join("services"),
+            state.path().join("build"),
+            "127.0.0.1:1",
+        );
+        let manager = Manager::new(modules.clone(), access.clone(), config, Handle::current());
         let services = CoreServices::new(&Platform {
             modules: modules.clone(),
             access: access.clone(),
+            manager,
         })
         .expect("no two handlers have one name");
         Self {

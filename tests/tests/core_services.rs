@@ -8,7 +8,9 @@ use micro_tests::{Core, call_json};
 use micro_wire::Error;
 use tonic::Code;
 
-const REGISTERED: [&str; 6] = ["api", "auth", "network", "proxy", "registry", "store"];
+const REGISTERED: [&str; 7] = [
+    "api", "auth", "network", "proxy", "registry", "runtime", "store",
+];
 
 #[tokio::test]
 async fn every_service_answers_debug() {
