@@ -4,6 +4,7 @@
 //! runs the command line against it. Programs are the ones beside the test's: `cargo xtask test`
 //! builds them first.
 
+pub mod callers;
 pub mod grpc;
 mod http;
 mod in_process;

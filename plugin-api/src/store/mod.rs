@@ -1,10 +1,13 @@
 //! The `store` module: ordered key-value records in tables of databases.
 
 mod handle;
+mod position;
+mod rules;
 mod types;
 
 pub(crate) use handle::DynStore;
 pub use handle::StoreHandle;
+pub use position::Position;
 pub use types::{
     Commit, Cursor, Expiry, Fields, ListQuery, Operation, Order, Page, Precondition, Put, Record,
     Table, Version,

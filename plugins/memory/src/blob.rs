@@ -11,12 +11,10 @@ use futures::{StreamExt as _, stream};
 use micro_plugin_api::{
     Blob, ByteStream, Call, Error, Result,
     blob::{BlobInfo, BlobKey, BlobMeta, BlobPage, BlobQuery},
+    store::Position,
 };
 
-use crate::{
-    cursor::Position,
-    lock::{read, write},
-};
+use crate::lock::{read, write};
 
 /// The most blobs of a page whose query names no limit, or a larger one.
 const PAGE: usize = 1_000;

@@ -3,7 +3,6 @@
 //! It has no settings, and nothing in it blocks, so its calls run on the caller's thread.
 
 mod blob;
-mod cursor;
 mod lock;
 mod registry;
 mod store;

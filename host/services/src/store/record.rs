@@ -31,11 +31,11 @@ pub(super) fn to_put(record: proto::Record) -> Result<Put, String> {
     })
 }
 
-/// A read record as it is told: its expiry in the whole seconds that are left.
+/// A read record as it is told: its expiry in the whole seconds that are left, but never in none,
+/// which would say that it does not expire.
 pub(super) fn to_proto(record: Record) -> proto::Record {
-    let seconds = record
-        .expiry
-        .map_or(0, |expiry| expiry.remaining().as_secs());
+    let left = |expiry: Expiry| expiry.remaining().as_secs().max(1);
+    let seconds = record.expiry.map_or(0, left);
     let metadata = record.metadata.into_iter();
     proto::Record {
         key: record.key,

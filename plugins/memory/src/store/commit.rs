@@ -1,13 +1,13 @@
 //! The one write: every precondition is checked before anything is changed.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::BTreeMap,
     sync::{Arc, RwLock, RwLockWriteGuard},
 };
 
 use micro_plugin_api::{
-    Error, Result,
-    store::{Commit, Operation, Precondition, Table, Version},
+    Result,
+    store::{Commit, Operation, Table, Version},
 };
 
 use super::{
@@ -26,9 +26,9 @@ pub(super) fn apply(
     commit: &Commit,
     version: impl FnOnce() -> Version,
 ) -> Result<Version> {
-    validate(commit)?;
+    commit.validate()?;
     if let [operation] = &commit.operations[..] {
-        let rows = databases.get_or_create(table_of(operation));
+        let rows = databases.get_or_create(operation.table());
         let mut rows = write(&rows);
         check(&rows, operation)?;
         let version = version();
@@ -39,7 +39,7 @@ pub(super) fn apply(
     let tables: BTreeMap<Table<'_>, Arc<RwLock<Rows>>> = commit
         .operations
         .iter()
-        .map(|operation| table_of(operation))
+        .map(Operation::table)
         .map(|table| (table, databases.get_or_create(table)))
         .collect();
     // Everybody locks tables in the order of their names, so nobody waits in a circle.
@@ -48,13 +48,13 @@ pub(super) fn apply(
         .map(|(table, rows)| (*table, write(rows)))
         .collect();
     for operation in &commit.operations {
-        if let Some(rows) = locked.get(&table_of(operation)) {
+        if let Some(rows) = locked.get(&operation.table()) {
             check(rows, operation)?;
         }
     }
     let version = version();
     for operation in &commit.operations {
-        if let Some(rows) = locked.get_mut(&table_of(operation)) {
+        if let Some(rows) = locked.get_mut(&operation.table()) {
             change(rows, operation, version);
             rows.collect(COLLECTED_PER_OPERATION);
         }
@@ -62,46 +62,9 @@ pub(super) fn apply(
     Ok(version)
 }
 
-fn table_of(operation: &Operation) -> Table<'_> {
-    Table::new(&operation.database, &operation.table)
-}
-
-fn validate(commit: &Commit) -> Result<()> {
-    let count = commit.operations.len();
-    if count > Commit::MAX_OPERATIONS {
-        return Err(Error::invalid(format!(
-            "a commit of {count} operations; at most {} go into one",
-            Commit::MAX_OPERATIONS
-        )));
-    }
-    let mut seen = HashSet::with_capacity(count);
-    for operation in &commit.operations {
-        if count > 1 && !seen.insert((table_of(operation), &operation.key)) {
-            return Err(Error::invalid(format!(
-                "{} twice in one commit; name each key once",
-                place(operation)
-            )));
-        }
-    }
-    Ok(())
-}
-
 fn check(rows: &Rows, operation: &Operation) -> Result<()> {
-    let there = rows
-        .get(&operation.key)
-        .filter(|row| !row.has_expired())
-        .map(|row| row.version);
-    let why = match (operation.precondition, there) {
-        (Precondition::Any, _) | (Precondition::Absent, None) => return Ok(()),
-        (Precondition::Version(wanted), Some(version)) if wanted == version => return Ok(()),
-        (Precondition::Absent, Some(_)) => "exists already",
-        (Precondition::Version(_), Some(_)) => "has changed since the version that was named",
-        (Precondition::Version(_), None) => "is absent, and the commit names a version of it",
-    };
-    Err(Error::conflict(format!(
-        "{} {why}; read it again and decide anew",
-        place(operation)
-    )))
+    let there = rows.get(&operation.key).filter(|row| !row.has_expired());
+    operation.check(there.map(|row| row.version))
 }
 
 fn change(rows: &mut Rows, operation: &Operation, version: Version) {
@@ -109,11 +72,4 @@ fn change(rows: &mut Rows, operation: &Operation, version: Version) {
         Some(put) => rows.insert(&operation.key, Row::new(version, put)),
         None => rows.remove(&operation.key),
     }
-}
-
-fn place(operation: &Operation) -> String {
-    format!(
-        "key {:?} of table {:?} in database {:?}",
-        operation.key, operation.table, operation.database
-    )
 }

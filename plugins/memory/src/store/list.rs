@@ -4,11 +4,11 @@ use std::{ops::Bound, sync::RwLock};
 
 use micro_plugin_api::{
     Result,
-    store::{Fields, ListQuery, Order, Page},
+    store::{Fields, ListQuery, Order, Page, Position},
 };
 
 use super::table::{Row, Rows};
-use crate::{cursor::Position, lock::read};
+use crate::lock::read;
 
 /// The most records of a page whose query names no limit, or a larger one.
 const PAGE: usize = 1_000;

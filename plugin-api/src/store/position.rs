@@ -1,30 +1,31 @@
-//! Where a walk goes on: behind a key, with so many matches still to pass over.
+//! Where a walk goes on, as text: for stores that find the next page by the last key.
 
-use micro_plugin_api::{Error, Result, store::Cursor};
+use super::Cursor;
+use crate::{Error, Result};
 
-/// What a cursor of ours begins with. Another walk's position is no danger, only another kind of text.
-const MARK: &str = "memory/1/";
+/// What such a cursor begins with.
+const MARK: &str = "after/1/";
 
-/// The position of a walk.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Position {
+/// A place in a walk: behind a key, with so many matches still to pass over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
     /// How many matches are still to be passed over.
-    pub(crate) skip: u64,
+    pub skip: u64,
     /// The last key that was looked at.
-    pub(crate) key: String,
+    pub key: String,
 }
 
 impl Position {
-    /// The text that stands for this position.
-    pub(crate) fn to_cursor(&self) -> Cursor {
+    /// The cursor that stands for this place.
+    pub fn to_cursor(&self) -> Cursor {
         Cursor(format!("{MARK}{}/{}", self.skip, self.key))
     }
 
-    /// The position that a cursor stands for.
+    /// The place that a cursor stands for.
     ///
     /// # Errors
     /// `invalid` for text that is none of [`Self::to_cursor`].
-    pub(crate) fn from_cursor(cursor: &Cursor) -> Result<Self> {
+    pub fn from_cursor(cursor: &Cursor) -> Result<Self> {
         let parsed = cursor.0.strip_prefix(MARK).and_then(|rest| {
             let (skip, key) = rest.split_once('/')?;
             Some(Self {
