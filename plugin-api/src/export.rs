@@ -2,7 +2,7 @@
 
 /// Exports the plugin that this crate is.
 ///
-/// ```ignore
+/// ```text
 /// export_plugin! {
 ///     name: "mystore",
 ///     store: MyStore::open,

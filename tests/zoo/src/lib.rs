@@ -1,0 +1,119 @@
+//! A plugin that misbehaves on request. Settings choose how it opens, shuts down and drops; the
+//! keys and names that calls give choose how those go (the constants of [`behaviour`]). What it
+//! does it writes to a journal, a line each, so that a test can see it from outside.
+//!
+//! Calls run as a hop, except `store.list`, `blob.list`, `registry.list` and `registry.watch`,
+//! which run inline.
+
+mod behaviour;
+mod blob;
+mod journal;
+mod registry;
+mod runtime;
+mod store;
+
+use std::{future, path::PathBuf, time::Duration};
+
+use journal::Journal;
+use micro_plugin_api::prelude::*;
+
+/// How this instance behaves.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[derive(Default)]
+struct Settings {
+    /// How it opens.
+    open: Manner,
+    /// How it shuts down.
+    shutdown: Manner,
+    /// How it drops.
+    drop: Manner,
+    /// Where the journal is kept; nowhere if not said.
+    journal: Option<PathBuf>,
+    /// How long `slow` takes, in milliseconds.
+    slow_ms: u64,
+    /// Never used: to see that nobody shows it.
+    password: Secret,
+}
+
+/// A way to open, shut down or drop.
+#[derive(Clone, Copy, Default, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+enum Manner {
+    /// As one should.
+    #[default]
+    Fine,
+    /// Answers with an error.
+    Fail,
+    /// Panics.
+    Panic,
+    /// Takes `slow_ms`, waiting.
+    Slow,
+    /// Takes `slow_ms`, holding its thread.
+    Block,
+    /// Never ends.
+    Hang,
+}
+
+impl Manner {
+    async fn act(self, slow: Duration) -> Result<()> {
+        match self {
+            Self::Fine => {}
+            Self::Fail => return Err(Error::unavailable("the zoo's keeper cannot be reached")),
+            Self::Panic => panic!("asked to panic"),
+            Self::Slow => tokio::time::sleep(slow).await,
+            Self::Block => std::thread::sleep(slow),
+            Self::Hang => future::pending().await,
+        }
+        Ok(())
+    }
+}
+
+/// The instance.
+struct Zoo {
+    journal: Journal,
+    shutdown: Manner,
+    drop: Manner,
+    slow: Duration,
+    /// One buffer that every read of a large value shares.
+    large: Bytes,
+}
+
+impl Zoo {
+    async fn open(settings: Settings, host: Host) -> Result<Self> {
+        // Held by nobody: it must show up in no output.
+        drop(settings.password);
+        let slow = Duration::from_millis(settings.slow_ms);
+        settings.open.act(slow).await?;
+        let journal = Journal::new(settings.journal);
+        journal.write(&format!("opened for {}", host.plugin()));
+        Ok(Self {
+            journal,
+            shutdown: settings.shutdown,
+            drop: settings.drop,
+            slow,
+            large: Bytes::from(vec![42; 1 << 20]),
+        })
+    }
+}
+
+impl Drop for Zoo {
+    fn drop(&mut self) {
+        self.journal.write_with_context("dropped");
+        match self.drop {
+            Manner::Panic => panic!("asked to panic in a drop"),
+            Manner::Block => std::thread::sleep(self.slow),
+            _ => {}
+        }
+    }
+}
+
+export_plugin! {
+    name: "zoo",
+    store: Zoo::open,
+    blob: Zoo::open,
+    registry: Zoo::open,
+    runtime: Zoo::open,
+    run = hop,
+    except = ["store.list", "blob.list", "registry.list", "registry.watch"],
+}
