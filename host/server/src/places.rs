@@ -1,10 +1,15 @@
 //! Where a server finds what was installed with it, and whose keys it signs with.
 
-use std::path::PathBuf;
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use micro_access::{AccessConfig, KeySource};
+use micro_build::Toolchain;
 use micro_modules::Places;
 use micro_profile::{Keys, Profile, Search};
+use micro_services::RuntimeConfig;
 
 use crate::{ServerConfig, state::State};
 
@@ -25,10 +30,32 @@ pub(crate) fn plugins(config: &ServerConfig, state: &State) -> Places {
     }
 }
 
+/// Where services are kept and built, and where they reach the platform.
+pub(crate) fn runtime(config: &ServerConfig, state: &State, network: SocketAddr) -> RuntimeConfig {
+    // What is not UTF-8 cannot be handed on, and is nothing that a compiler needs.
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    RuntimeConfig {
+        sdk_dir: sdk(config),
+        toolchain: Toolchain::from_environment(environment),
+        ..RuntimeConfig::new(
+            state.folder().join("services"),
+            absolute(&config.build_cache),
+            network.to_string(),
+        )
+    }
+}
+
+/// The path from the root: builds run in other folders.
+fn absolute(path: &Path) -> PathBuf {
+    // Fails only for an empty path or without a current folder; what is left then is the user's.
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
 /// The framework's sources: those that were named, or those that were installed with this
 /// program.
-pub(crate) fn sdk(config: &ServerConfig) -> Option<PathBuf> {
-    config.sdk.clone().or_else(|| {
+fn sdk(config: &ServerConfig) -> Option<PathBuf> {
+    config.sdk.as_deref().map(absolute).or_else(|| {
         let program = std::env::current_exe().ok()?;
         let installed = program.parent()?.parent()?.join("share/micro/sdk");
         installed.is_dir().then_some(installed)

@@ -7,8 +7,8 @@ use micro_access::Access;
 use micro_modules::Modules;
 use micro_profile::Profile;
 use micro_route::Routes;
-use micro_services::CoreServices;
-use tokio::task::spawn_blocking;
+use micro_services::{CoreServices, Manager};
+use tokio::{runtime::Handle, task::spawn_blocking};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -26,6 +26,7 @@ pub(crate) struct Platform {
     modules: Arc<Modules>,
     access: Access,
     core: CoreServices,
+    manager: Manager,
     registration: Arc<Registration>,
 }
 
@@ -50,13 +51,20 @@ impl Platform {
         modules: Arc<Modules>,
         config: &ServerConfig,
         profile: &Profile,
-        _state: &State,
+        state: &State,
         addresses: Addresses,
     ) -> Result<Self, ServerError> {
         let access = Access::open(modules.clone(), places::access(config, profile)).await?;
+        let manager = Manager::new(
+            modules.clone(),
+            access.clone(),
+            places::runtime(config, state, addresses.network_from_here()),
+            Handle::current(),
+        );
         let core = CoreServices::new(&micro_services::Platform {
             modules: modules.clone(),
             access: access.clone(),
+            manager: manager.clone(),
         })?;
         let registration = Registration::new(
             modules.clone(),
@@ -68,6 +76,7 @@ impl Platform {
             modules,
             access,
             core,
+            manager,
             registration: Arc::new(registration),
         })
     }
@@ -134,8 +143,9 @@ impl Platform {
         served
     }
 
-    /// Closes the modules, in reverse order.
+    /// Ends the services that it runs, then closes the modules, in reverse order.
     pub(crate) async fn close(self) {
+        self.manager.shutdown().await;
         self.modules.shutdown().await;
     }
 }
