@@ -249,17 +249,22 @@ impl Service {
         mut self,
         stop: impl Future<Output = ()> + Send,
     ) -> Result<(), ServiceError> {
+        let shared = self.environment.is_none();
         let environment = self.environment.take().unwrap_or_else(Environment::read);
         self.obey(&environment);
         let client = match self.client.take() {
             Some(client) => client,
-            None => ClientBuilder::from(&environment)
-                .table(&self.name)
-                .build()
-                .map_err(|source| ServiceError::Proxy {
-                    service: self.name.clone(),
-                    source,
-                })?,
+            None => {
+                let own = ClientBuilder::from(&environment)
+                    .table(&self.name)
+                    .build()
+                    .map_err(|source| ServiceError::Proxy {
+                        service: self.name.clone(),
+                        source,
+                    })?;
+                // One login for what handlers call as well.
+                if shared { crate::client() } else { own }
+            }
         };
         let endpoints = self.handlers.endpoints();
         let app = self.app()?;
