@@ -1,5 +1,6 @@
 //! A plugin through its whole ABI, linked into the program instead of loaded: what an author
 //! writes, and what the host sees of it.
+#![allow(clippy::unwrap_used)]
 
 use std::{collections::BTreeMap, sync::Mutex, time::Duration};
 

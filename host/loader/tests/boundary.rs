@@ -1,4 +1,5 @@
 //! What the boundary promises of calls, streams, values and drops, seen through a real library.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 
@@ -466,6 +467,10 @@ async fn the_last_handle_drops_the_instance() {
 }
 
 #[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a caller without tokio is the point here"
+)]
 fn a_call_needs_no_runtime_of_its_callers() {
     let place = Place::new();
     let runtime = tokio::runtime::Runtime::new().unwrap();

@@ -1,4 +1,5 @@
 //! What a plugin logs, and what the host notes about it, in the host's own log.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

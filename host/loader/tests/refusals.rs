@@ -1,4 +1,5 @@
 //! Every refusal, on a real file: one line that names the plugin, the reason and the remedy.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

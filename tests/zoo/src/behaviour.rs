@@ -29,6 +29,12 @@ pub(crate) const PANIC_IN_THREADS: &str = "panic-in-threads";
 /// Fails with every part of an error set.
 pub(crate) const FAIL: &str = "fail";
 
+/// Holds the thread that it is called on, as a plugin that blocks does.
+#[expect(clippy::disallowed_methods, reason = "bad behaviour is the point")]
+pub(crate) fn hold_thread(time: Duration) {
+    thread::sleep(time);
+}
+
 impl Zoo {
     /// Acts as `key` asks.
     pub(crate) async fn act(&self, key: &str) -> Result<()> {
@@ -48,8 +54,8 @@ impl Zoo {
                 self.journal.write("hanging");
                 future::pending::<()>().await;
             }
-            BLOCK => thread::sleep(Duration::from_millis(50)),
-            STUCK => thread::sleep(Duration::from_secs(1)),
+            BLOCK => hold_thread(Duration::from_millis(50)),
+            STUCK => hold_thread(Duration::from_secs(1)),
             SLOW => tokio::time::sleep(self.slow).await,
             LOG => self.log(),
             PANIC_IN_THREADS => panic_in_threads(),

@@ -62,7 +62,7 @@ impl Manner {
             Self::Fail => return Err(Error::unavailable("the zoo's keeper cannot be reached")),
             Self::Panic => panic!("asked to panic"),
             Self::Slow => tokio::time::sleep(slow).await,
-            Self::Block => std::thread::sleep(slow),
+            Self::Block => behaviour::hold_thread(slow),
             Self::Hang => future::pending().await,
         }
         Ok(())
@@ -102,7 +102,7 @@ impl Drop for Zoo {
         self.journal.write_with_context("dropped");
         match self.drop {
             Manner::Panic => panic!("asked to panic in a drop"),
-            Manner::Block => std::thread::sleep(self.slow),
+            Manner::Block => behaviour::hold_thread(self.slow),
             _ => {}
         }
     }

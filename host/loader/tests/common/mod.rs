@@ -1,5 +1,5 @@
 //! What the tests share: the zoo's library, built once, its journal, and a private folder.
-#![allow(dead_code)] // Each test binary uses its part.
+#![allow(dead_code, clippy::unwrap_used)] // Each test binary uses its part.
 
 use std::{
     fs,
