@@ -1,6 +1,11 @@
 //! Plugins as libraries: they pass the conformance suites through the loader, those of the project
 //! and one that is written outside of it.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a helper of tests fails as they do, by panicking"
+)]
+
 use std::{
     fs,
     path::{Path, PathBuf},

@@ -199,7 +199,11 @@ async fn what_makes_no_sense_is_refused() {
 #[tokio::test]
 async fn the_names_of_the_platform_are_taken() {
     let core = Core::start().await;
-    for name in micro_route_reserved() {
+    let reserved = [
+        "api", "auth", "broker", "config", "debug", "events", "network", "proxy", "registry",
+        "router", "runtime", "store", "web",
+    ];
+    for name in reserved {
         for door in [core.by(admin("micro")), core.by(service("foo"))] {
             let mut client = registry(door);
             let registered = client.register(record(name, "n")).await;
@@ -209,13 +213,6 @@ async fn the_names_of_the_platform_are_taken() {
             assert_eq!(error("registry.Registry.Deregister", removed).0, 409);
         }
     }
-}
-
-fn micro_route_reserved() -> [&'static str; 13] {
-    [
-        "api", "auth", "broker", "config", "debug", "events", "network", "proxy", "registry",
-        "router", "runtime", "store", "web",
-    ]
 }
 
 #[tokio::test]
