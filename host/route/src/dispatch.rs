@@ -91,6 +91,7 @@ impl Dispatcher {
     {
         let (mut parts, body) = request.into_parts();
         let deadline = Deadline::of(&parts.headers);
+        strip_hop_by_hop(&mut parts.headers);
         let work = async {
             let path = MethodPath::parse(parts.uri.path())?;
             let caller = self.admit(&mut parts.headers, &path).await?;
@@ -139,7 +140,8 @@ impl Dispatcher {
     }
 
     /// Sends a call that has been admitted to whoever answers it, within the deadline in its
-    /// metadata, as [`Dispatcher::call`] does.
+    /// metadata, as [`Dispatcher::call`] does. Its headers must be metadata alone, free of those
+    /// that belong to a connection.
     ///
     /// # Errors
     /// No node can be reached, the node broke off, or the deadline passed.
@@ -174,7 +176,6 @@ impl Dispatcher {
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BodyError> + Send,
     {
-        strip_hop_by_hop(&mut parts.headers);
         if let Some(deadline) = deadline {
             deadline.pass_on(&mut parts.headers);
         }
