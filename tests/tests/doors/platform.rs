@@ -10,19 +10,15 @@ use std::{
 };
 
 use futures::{FutureExt, StreamExt, stream};
-use micro_access::{Access, KeySource};
 use micro_gateway::{Gateway, Readiness, Settings, Unready};
-use micro_memory::{MemoryBlob, MemoryRegistry, MemoryStore};
-use micro_modules::Modules;
+use micro_memory::MemoryRegistry;
 use micro_plugin_api::{
-    BlobHandle, BoxStream, Call, Error, Registry, RegistryHandle, Result, Runtime, RuntimeHandle,
-    StoreHandle,
+    BoxStream, Call, Error, Registry, RegistryHandle, Result,
     registry::{self, Change, Filter, Service},
-    runtime::{Instance, InstanceChange, InstanceKey, LogLine, LogOptions, Spec, StopOptions},
 };
 use micro_proxy::Proxy;
-use micro_route::{Core, Dispatcher, Routes};
-use micro_services::{CoreServices, Platform as Base};
+use micro_route::{Dispatcher, Routes};
+use micro_tests::Core;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -87,36 +83,6 @@ impl Registry for Faulty {
     }
 }
 
-/// No runtime: nothing here runs a service.
-struct Nowhere;
-
-fn nowhere<T>() -> Result<T> {
-    Err(Error::unsupported("there is no runtime here"))
-}
-
-impl Runtime for Nowhere {
-    async fn start(&self, _: &Call, _: &Spec) -> Result<Instance> {
-        nowhere()
-    }
-    async fn stop(&self, _: &Call, _: &InstanceKey, _: &StopOptions) -> Result<()> {
-        nowhere()
-    }
-    async fn list(&self, _: &Call, _: Option<&str>) -> Result<Vec<Instance>> {
-        nowhere()
-    }
-    async fn logs(
-        &self,
-        _: &Call,
-        _: &InstanceKey,
-        _: &LogOptions,
-    ) -> Result<BoxStream<Result<LogLine>>> {
-        nowhere()
-    }
-    async fn watch(&self, _: &Call) -> Result<BoxStream<Result<InstanceChange>>> {
-        nowhere()
-    }
-}
-
 /// What `/readyz` says.
 #[derive(Clone, Default)]
 pub(crate) struct Ready(pub(crate) Arc<std::sync::Mutex<Vec<Unready>>>);
@@ -130,9 +96,8 @@ impl Readiness for Ready {
 pub(crate) struct Platform {
     pub(crate) registry: Faulty,
     pub(crate) routes: Arc<Routes>,
-    pub(crate) access: Access,
     pub(crate) ready: Ready,
-    core: Arc<dyn Core>,
+    pub(crate) core: Core,
 }
 
 impl Platform {
@@ -150,33 +115,23 @@ impl Platform {
             lists: AtomicUsize::new(0),
         }));
         prepare(&registry);
-        let modules = Modules::from_handles(
-            StoreHandle::new(MemoryStore::new()),
-            BlobHandle::new(MemoryBlob::new()),
-            RegistryHandle::new(registry.clone()),
-            RuntimeHandle::new(Nowhere),
-        );
-        let access = Access::open(modules.clone(), KeySource::Memory)
-            .await
-            .unwrap();
-        let base = Base {
-            modules: modules.clone(),
-            access: access.clone(),
-        };
-        let core = Arc::new(CoreServices::new(&base).unwrap());
-        let routes = Routes::start(move || modules.registry());
+        let core = Core::start().await;
+        let handle = RegistryHandle::new(registry.clone());
         Self {
             registry,
-            routes,
-            access,
+            routes: Routes::start(move || handle.clone()),
             ready: Ready::default(),
             core,
         }
     }
 
     pub(crate) fn dispatcher(&self) -> Arc<Dispatcher> {
-        let (access, routes) = (self.access.clone(), self.routes.clone());
-        Arc::new(Dispatcher::new(access, routes, self.core.clone()))
+        let (access, services) = (self.core.access.clone(), self.core.services.clone());
+        Arc::new(Dispatcher::new(
+            access,
+            self.routes.clone(),
+            Arc::new(services),
+        ))
     }
 
     pub(crate) async fn proxy(&self) -> Door {
