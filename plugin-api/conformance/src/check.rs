@@ -1,8 +1,8 @@
-//! What cases are written with: verdicts, `ensure!`, unique names and waiting on a condition.
+//! What cases are written with: verdicts, `ensure!`, unique names and the clock.
 
 use std::{
     fmt,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use micro_plugin_api::{Code, Error, Result};
@@ -72,20 +72,6 @@ pub(crate) fn unique(what: &str) -> String {
 pub(crate) fn unix_millis() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| since.as_millis().try_into().unwrap_or(u64::MAX))
-}
-
-/// Asks again and again until the answer is yes; fails with `what` after ten seconds.
-pub(crate) async fn eventually(what: &str, mut ask: impl AsyncFnMut() -> Verdict<bool>) -> Verdict {
-    let patience = Duration::from_secs(10);
-    let begun = Instant::now();
-    while !ask().await? {
-        ensure!(
-            begun.elapsed() < patience,
-            "not within {patience:?}: {what}"
-        );
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-    Ok(())
 }
 
 /// The result of a spawned task, its panic as a failure.

@@ -18,6 +18,7 @@ pub mod registry;
 mod report;
 pub mod store;
 mod suite;
+mod wait;
 
 pub use report::{CaseReport, Outcome, Report};
 pub use suite::{Case, Suite};

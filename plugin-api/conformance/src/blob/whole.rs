@@ -10,8 +10,9 @@ use tokio::sync::mpsc;
 use super::{Scope, body, broken, collected, pattern};
 use crate::{
     Case,
-    check::{Verdict, ensure, eventually, fails, joined, same},
+    check::{Verdict, ensure, fails, joined, same},
     suite::case,
+    wait::eventually,
 };
 
 pub(super) fn cases() -> Vec<Case<BlobHandle>> {

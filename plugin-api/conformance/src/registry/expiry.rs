@@ -7,8 +7,9 @@ use micro_plugin_api::{RegistryHandle, registry::Change};
 use super::{Scope, node_ids};
 use crate::{
     Case,
-    check::{Verdict, ensure, eventually, same},
+    check::{Verdict, ensure, same},
     suite::case,
+    wait::eventually,
 };
 
 pub(super) fn cases() -> Vec<Case<RegistryHandle>> {

@@ -9,8 +9,9 @@ use micro_plugin_api::{
 use super::{Scope, text};
 use crate::{
     Case,
-    check::{Stop, Verdict, ensure, eventually, joined, same},
+    check::{Stop, Verdict, ensure, joined, same},
     suite::case,
+    wait::eventually,
 };
 
 pub(super) fn cases() -> Vec<Case<StoreHandle>> {

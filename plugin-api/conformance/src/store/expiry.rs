@@ -10,8 +10,9 @@ use micro_plugin_api::{
 use super::{Scope, text};
 use crate::{
     Case,
-    check::{Verdict, ensure, eventually, fails, same, unix_millis},
+    check::{Verdict, ensure, fails, same, unix_millis},
     suite::case,
+    wait::eventually,
 };
 
 pub(super) fn cases() -> Vec<Case<StoreHandle>> {
