@@ -10,10 +10,9 @@ use micro_modules::Modules;
 use micro_plugin_api::{BlobHandle, Host, RegistryHandle, RuntimeHandle, StoreHandle};
 use micro_process::{ProcessRuntime, Settings};
 use micro_proto::auth::{Options, Token, TokenRequest, auth_client::AuthClient};
-use micro_services::{CoreServices, Manager, Platform, RuntimeConfig};
+use micro_services::{CoreServices, Manager, Platform, RuntimeConfig, Toolchain};
 use micro_wire::{Error, path::MethodPath};
 use tempfile::TempDir;
-use tokio::runtime::Handle;
 use tonic::{Status, body::Body};
 use tower::{ServiceExt as _, service_fn, util::BoxCloneSyncService};
 
@@ -32,11 +31,13 @@ pub struct Core {
     pub access: Access,
     /// The services.
     pub services: CoreServices,
+    /// What runs.
+    pub manager: Manager,
     _state: Arc<TempDir>,
 }
 
 impl Core {
-    /// A new platform, whose services, if it ran any, would find no door to call.
+    /// A new platform.
     pub async fn start() -> Self {
         let state = Arc::new(tempfile::tempdir().expect("a temporary folder"));
         let store = ObservedStore::default();
@@ -70,16 +71,20 @@ impl Core {
         let access = Access::open(modules.clone(), keys)
             .await
             .expect("access opens");
-        let config = RuntimeConfig::new(
-            state.path().join("services"),
-            state.path().join("build"),
-            "127.0.0.1:1",
+        let folder = state.path();
+        let mut config = RuntimeConfig::new(
+            folder.join("services"),
+            folder.join("build"),
+            "127.0.0.1:8443",
         );
-        let manager = Manager::new(modules.clone(), access.clone(), config, Handle::current());
+        config.toolchain = Toolchain::of_process();
+        config.upload_limit = 4 * 1024 * 1024;
+        let background = tokio::runtime::Handle::current();
+        let manager = Manager::new(modules.clone(), access.clone(), config, background);
         let services = CoreServices::new(&Platform {
             modules: modules.clone(),
             access: access.clone(),
-            manager,
+            manager: manager.clone(),
         })
         .expect("no two handlers have one name");
         Self {
@@ -87,6 +92,7 @@ impl Core {
             store,
             access,
             services,
+            manager,
             _state: state,
         }
     }

@@ -19,3 +19,4 @@ mod store;
 
 pub use crate::core::{CoreServices, Platform, ServiceHealth};
 pub use crate::runtime::{Manager, RuntimeConfig};
+pub use micro_build::Toolchain;
