@@ -1,0 +1,284 @@
+//! Services from their upload to their end.
+
+use futures::StreamExt as _;
+use micro_proto::runtime::CreateOptions;
+use micro_tests::{PATIENCE, wait_for};
+use tokio::time::timeout;
+use tonic::Code;
+use tonic_health::ServingStatus;
+
+use super::bench::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_lives_and_is_killed() {
+    let bench = Bench::new().await;
+    let healthy = health(ServingStatus::Serving).await;
+    // A node of somebody else's that was there before says nothing of this one.
+    bench.register("hello", "other", &healthy).await;
+    bench
+        .upload("hello", archive(&[("run", WAITS)]))
+        .await
+        .unwrap();
+    let options = CreateOptions {
+        env: vec![
+            "GREETING=hi=there".to_owned(),
+            "MICRO_PROXY=elsewhere".to_owned(),
+        ],
+        ..CreateOptions::default()
+    };
+    bench.create("hello", options).await.unwrap();
+    let pid = bench.started("hello").await;
+    assert_ne!(bench.read("hello").await.unwrap().status, RUNNING);
+    bench.register("hello", "own", &healthy).await;
+    let statuses: Vec<_> = bench
+        .events("hello", RUNNING)
+        .await
+        .iter()
+        .map(|event| event.status)
+        .collect();
+    assert!(statuses == [1, 2, 3, 4] || statuses == [4], "{statuses:?}");
+    let read = bench.read("hello").await.unwrap();
+    assert_eq!((read.status, read.version.as_str()), (RUNNING, "latest"));
+    assert_eq!(read.metadata["owner"], "admin");
+    assert_eq!(read.metadata["group"], "micro");
+    assert!(read.metadata["started"].ends_with('Z'), "{read:?}");
+
+    let env = bench.environment("hello").await;
+    for (name, value) in [
+        ("MICRO_PROFILE", "service"),
+        ("MICRO_SERVICE_NAME", "hello"),
+        ("MICRO_SERVICE_VERSION", "latest"),
+        ("MICRO_SERVICE_ADDRESS", "127.0.0.1:0"),
+        ("MICRO_NAMESPACE", "micro"),
+        ("MICRO_PROXY", "elsewhere"),
+        ("GREETING", "hi=there"),
+    ] {
+        assert_eq!(env[name], value);
+    }
+    assert!(!env.contains_key("HOME"), "{env:?}");
+    let login = async || {
+        bench
+            .core
+            .login("micro", &env["MICRO_AUTH_ID"], &env["MICRO_AUTH_SECRET"])
+            .await
+    };
+    login().await.unwrap();
+
+    let (code, detail) = error(bench.create("hello", CreateOptions::default()).await);
+    assert_eq!(code, 409);
+    assert!(
+        detail.starts_with("hello@latest is running already"),
+        "{detail}"
+    );
+
+    let mut events = bench.watch("hello").await;
+    assert_eq!(events.next().await.unwrap().unwrap().status, RUNNING);
+    bench.delete("hello").await.unwrap();
+    let rest: Vec<_> = events.map(|event| event.unwrap().status).collect().await;
+    assert_eq!(rest.last(), Some(&STOPPED), "{rest:?}");
+    assert!(bench.read("hello").await.is_none());
+    assert!(!std::path::Path::new(&format!("/proc/{pid}/cmdline")).exists());
+    assert_eq!(
+        (bench.processes().await, bench.nodes("hello").await),
+        (0, 1)
+    );
+    assert!(login().await.is_err());
+    assert_eq!(
+        error(bench.delete("hello").await),
+        (404, "not found".to_owned())
+    );
+    // What it printed can still be read.
+    assert!(!bench.logs("hello", 2).await.unwrap().is_empty());
+    assert_eq!(
+        bench.logs("nosuch", 2).await.unwrap_err().code(),
+        Code::NotFound
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ends_is_never_called_running() {
+    let bench = Bench::new().await;
+    bench
+        .run(
+            "ends",
+            &[("ends", "#!/bin/sh\necho one; echo two >&2; exit 3\n")],
+        )
+        .await;
+    let events = bench.events("ends", ERROR).await;
+    assert!(
+        events.iter().all(|event| event.status != RUNNING),
+        "{events:?}"
+    );
+    let last = events.last().unwrap();
+    assert_eq!(
+        (last.error.as_str(), last.output.as_slice()),
+        (
+            "exit status 3",
+            ["one", "two"].map(str::to_owned).as_slice()
+        )
+    );
+    let read = bench.read("ends").await.unwrap();
+    assert_eq!(
+        (read.status, read.metadata["error"].as_str()),
+        (ERROR, "exit status 3")
+    );
+    assert_eq!(bench.processes().await, 0);
+    // It may be run again without force, and only its own words are shown.
+    bench
+        .run("ends", &[("ends", "#!/bin/sh\nkill -9 $$\n")])
+        .await;
+    let last = bench.ends_with("ends").await;
+    assert_eq!(
+        (last.error.as_str(), last.output.len()),
+        ("killed by signal 9", 0)
+    );
+    bench.delete("ends").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_well_in_time_is_an_error() {
+    let bench = Bench::new().await;
+    let hurry = || CreateOptions {
+        start_timeout: 1500,
+        ..CreateOptions::default()
+    };
+    bench
+        .upload("silent", archive(&[("run", WAITS)]))
+        .await
+        .unwrap();
+    bench.create("silent", hurry()).await.unwrap();
+    assert_eq!(
+        bench.ends_with("silent").await.error,
+        "not ready within 1.5 s: it did not register"
+    );
+    bench
+        .upload("ill", archive(&[("run", WAITS)]))
+        .await
+        .unwrap();
+    bench.create("ill", hurry()).await.unwrap();
+    bench.started("ill").await;
+    let address = health(ServingStatus::NotServing).await;
+    bench.register("ill", "ill-1", &address).await;
+    assert_eq!(
+        bench.ends_with("ill").await.error,
+        "not ready within 1.5 s: registered, but it says that it is not serving"
+    );
+    assert_eq!((bench.processes().await, bench.nodes("ill").await), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_dies_later_is_an_error() {
+    let bench = Bench::new().await;
+    bench
+        .run(
+            "dies",
+            &[(
+                "run",
+                "#!/bin/sh\nwhile [ ! -e stop ]; do sleep 0.02; done; echo bye; exit 1\n",
+            )],
+        )
+        .await;
+    let pid = bench.started("dies").await;
+    bench
+        .register("dies", "dies-1", &health(ServingStatus::Serving).await)
+        .await;
+    bench.events("dies", RUNNING).await;
+    std::fs::write(format!("/proc/{pid}/cwd/stop"), "").unwrap();
+    let last = bench.ends_with("dies").await;
+    assert_eq!(
+        (last.error.as_str(), last.output.as_slice()),
+        ("exit status 1", ["bye".to_owned()].as_slice())
+    );
+    assert_eq!(bench.nodes("dies").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_is_told_line_by_line() {
+    let bench = Bench::new().await;
+    bench
+        .run(
+            "bad",
+            &[(
+                "micro.toml",
+                "build = 'echo compiling; echo oops >&2; exit 1'",
+            )],
+        )
+        .await;
+    let events = bench.events("bad", ERROR).await;
+    let lines: Vec<_> = events
+        .iter()
+        .map(|event| event.build_line.as_str())
+        .filter(|line| !line.is_empty())
+        .collect();
+    assert!(
+        lines.contains(&"compiling") && lines.contains(&"oops"),
+        "{events:?}"
+    );
+    assert!(events.iter().any(|event| event.status == BUILDING));
+    assert_eq!(
+        events.last().unwrap().error,
+        "the build command of micro.toml failed (exit status 1)"
+    );
+    // A health command in place of a call: it is told the address.
+    let manifest = "run = './serve'\nhealth = 'test \"$MICRO_SERVICE_ADDRESS\" = 192.0.2.1:99'";
+    bench
+        .run("own", &[("micro.toml", manifest), ("serve", WAITS)])
+        .await;
+    bench.started("own").await;
+    bench.register("own", "own-1", "192.0.2.1:99").await;
+    bench.events("own", RUNNING).await;
+    bench.core.manager.shutdown().await;
+    assert_eq!(bench.processes().await, 0);
+    assert_eq!(bench.read("own").await.unwrap().status, STOPPED);
+    assert_eq!(
+        bench
+            .create("own", CreateOptions::default())
+            .await
+            .unwrap_err()
+            .code(),
+        Code::Unavailable
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn force_replaces_and_a_kill_ends_a_build() {
+    let bench = Bench::new().await;
+    bench.run("twice", &[("run", WAITS)]).await;
+    let first = bench.started("twice").await;
+    bench
+        .register("twice", "a", &health(ServingStatus::Serving).await)
+        .await;
+    bench.events("twice", RUNNING).await;
+    let force = CreateOptions {
+        force: true,
+        ..CreateOptions::default()
+    };
+    bench.create("twice", force).await.unwrap();
+    wait_for("another process", async || {
+        (bench.started("twice").await != first).then_some(())
+    })
+    .await;
+    assert_eq!(
+        (bench.processes().await, bench.nodes("twice").await),
+        (1, 0)
+    );
+    bench
+        .register("twice", "b", &health(ServingStatus::Serving).await)
+        .await;
+    bench.events("twice", RUNNING).await;
+    bench.delete("twice").await.unwrap();
+
+    bench
+        .run(
+            "slow",
+            &[("micro.toml", "build = 'echo on; sleep 100'\nrun = 'true'")],
+        )
+        .await;
+    let mut events = bench.watch("slow").await;
+    while events.next().await.unwrap().unwrap().build_line != "on" {}
+    timeout(PATIENCE, bench.delete("slow"))
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(bench.read("slow").await.is_none());
+}
