@@ -77,7 +77,7 @@ impl Core {
             folder.join("build"),
             "127.0.0.1:8443",
         );
-        config.toolchain = Toolchain::of_process();
+        config.toolchain = Toolchain::from_environment(std::env::vars());
         config.upload_limit = 4 * 1024 * 1024;
         let background = tokio::runtime::Handle::current();
         let manager = Manager::new(modules.clone(), access.clone(), config, background);

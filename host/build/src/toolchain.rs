@@ -31,14 +31,6 @@ pub struct Toolchain {
 }
 
 impl Toolchain {
-    /// What a compiler needs out of the environment of this process.
-    pub fn of_process() -> Self {
-        // A variable that is not UTF-8 is none that we keep.
-        Self::from_environment(std::env::vars_os().filter_map(|(name, value)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        }))
-    }
-
     /// Takes what a compiler needs out of `environment` and leaves the rest.
     pub fn from_environment(environment: impl IntoIterator<Item = (String, String)>) -> Self {
         let kept = |name: &str| KEPT.contains(&name) || name.starts_with("CARGO_HTTP_");

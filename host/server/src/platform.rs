@@ -137,7 +137,10 @@ impl Platform {
             tracing::error!("the renewal of records panicked: {error}");
         }
         self.registration.deregister().await;
-        if let Err(error) = spawn_blocking(move || doors.join()).await {
+        // Together: what follows a service ends with it, and would hold its door open else.
+        let doors = spawn_blocking(move || doors.join());
+        let ((), joined) = tokio::join!(self.manager.shutdown(), doors);
+        if let Err(error) = joined {
             tracing::error!("waiting for the doors: {error}");
         }
         served
