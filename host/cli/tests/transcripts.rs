@@ -420,7 +420,7 @@ fn the_server_is_told_what_flags_and_variables_say() {
         .with("MICRO_API_ALLOWED_ORIGINS", "https://a,https://b");
     let flags = told(&terminal, &["server", "-api_address", ":0"]);
     assert_eq!(flags.profile, "test");
-    assert_eq!(flags.api_address.to_string(), "0.0.0.0:0");
+    assert_eq!(flags.api_address.to_string(), "127.0.0.1:0");
     assert_eq!(flags.proxy_address.to_string(), "127.0.0.1:0");
     assert_eq!(flags.build_cache, Path::new("/state/build"));
     assert_eq!(flags.plugin_path, [Path::new("/a"), Path::new("/b")]);

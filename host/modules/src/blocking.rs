@@ -3,7 +3,7 @@
 
 use std::{fmt::Display, time::Duration};
 
-use micro_plugin_api::{Call, Error, Result};
+use micro_plugin_api::{Call, Code, Error, Result};
 use tokio::{
     runtime::Handle,
     task::spawn_blocking,
@@ -33,12 +33,15 @@ where
         let call = call(Call::new("").with_timeout(deadline));
         runtime.block_on(async { timeout(deadline, call).await })
     });
+    let late = || {
+        let seconds = deadline.as_secs_f32();
+        Error::deadline(format!("{what} did not answer within {seconds} s"))
+    };
     match timeout(deadline + MARGIN, asked).await {
+        // Whoever noticed first that it is late: it is the same thing to those who read of it.
+        Ok(Ok(Ok(Err(error)))) if error.code() == Code::DEADLINE => Err(late()),
         Ok(Ok(Ok(answer))) => answer,
-        Ok(Ok(Err(Elapsed { .. }))) | Err(_) => Err(Error::deadline(format!(
-            "{what} did not answer within {} s",
-            deadline.as_secs_f32()
-        ))),
+        Ok(Ok(Err(Elapsed { .. }))) | Err(_) => Err(late()),
         Ok(Err(_)) => Err(Error::internal(format!("{what} panicked"))),
     }
 }

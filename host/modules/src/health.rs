@@ -4,7 +4,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -42,14 +42,26 @@ pub struct ModuleHealth {
 #[derive(Default)]
 pub(crate) struct Checks {
     last: ArcSwapOption<Vec<ModuleHealth>>,
+    /// Held while modules are asked.
+    rounds: tokio::sync::Mutex<()>,
+    /// How often they have been.
+    finished: AtomicU64,
     /// For each module, whether a check of it is under way.
     busy: [Arc<AtomicBool>; Module::ALL.len()],
 }
 
 impl Modules {
     /// Asks every module now, all at once, and answers when each has answered or has failed to
-    /// within three seconds.
+    /// within three seconds. Whoever asks while somebody else does shares the next answer.
     pub async fn health(&self) -> Vec<ModuleHealth> {
+        let before = self.checks.finished.load(Ordering::Acquire);
+        let _round = self.checks.rounds.lock().await;
+        // Another round may have ended while this one waited its turn.
+        if self.checks.finished.load(Ordering::Acquire) != before
+            && let Some(last) = self.last_health()
+        {
+            return last.to_vec();
+        }
         let [store, blob, registry, runtime] = &self.checks.busy;
         let (store, blob, registry, runtime) = tokio::join!(
             check(Module::Store, self.store.load_full(), store),
@@ -59,6 +71,7 @@ impl Modules {
         );
         let all = vec![store, blob, registry, runtime];
         self.checks.last.store(Some(Arc::new(all.clone())));
+        self.checks.finished.fetch_add(1, Ordering::Release);
         all
     }
 

@@ -87,6 +87,15 @@ async fn a_module_that_hangs_is_not_well() {
 }
 
 #[tokio::test]
+async fn those_who_ask_at_the_same_time_share_the_answer() {
+    let (modules, _) = modules(Behaviour::Hangs);
+    let start = Instant::now();
+    let (one, two) = tokio::join!(registry_error(&modules), registry_error(&modules));
+    assert_eq!(one, two);
+    assert!(start.elapsed() < Duration::from_secs(5), "asked only once");
+}
+
+#[tokio::test]
 async fn a_module_that_blocks_its_thread_holds_up_nobody() {
     let (blocker, release) = std::sync::mpsc::channel();
     let (modules, _) = modules(Behaviour::Blocks(Arc::new(Mutex::new(release))));

@@ -54,15 +54,7 @@ impl Registration {
                     id: format!("{}-{server_id}", service.name),
                     address: address.to_string(),
                     port: 0,
-                    // As the framework's services say it: how a node is to be spoken to.
-                    metadata: BTreeMap::from(
-                        [
-                            ("protocol", "grpc"),
-                            ("transport", "grpc"),
-                            ("server", "grpc"),
-                        ]
-                        .map(|(key, value)| (key.to_owned(), value.to_owned())),
-                    ),
+                    metadata: node_metadata(),
                 }],
                 ..service
             })
@@ -133,4 +125,17 @@ impl Registration {
             tracing::warn!("cannot deregister the core services: {error}; their records expire");
         }
     }
+}
+
+/// What the nodes of services say of themselves, those of the framework too.
+fn node_metadata() -> BTreeMap<String, String> {
+    let facts = [
+        ("domain", DOMAIN),
+        ("protocol", "grpc"),
+        ("server", "grpc"),
+        ("transport", "grpc"),
+    ];
+    facts
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into()
 }

@@ -24,6 +24,8 @@ use micro_plugin_api::prelude::*;
 struct Settings {
     /// How it opens.
     open: Manner,
+    /// How it answers when it is asked how it is.
+    health: Manner,
     /// How it shuts down.
     shutdown: Manner,
     /// How it drops.
@@ -72,6 +74,7 @@ impl Manner {
 /// The instance.
 struct Zoo {
     journal: Journal,
+    health: Manner,
     shutdown: Manner,
     drop: Manner,
     slow: Duration,
@@ -89,6 +92,7 @@ impl Zoo {
         journal.write(&format!("opened for {}", host.plugin()));
         Ok(Self {
             journal,
+            health: settings.health,
             shutdown: settings.shutdown,
             drop: settings.drop,
             slow,

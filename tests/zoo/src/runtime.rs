@@ -52,4 +52,12 @@ impl Runtime for Zoo {
     async fn watch(&self, _: &Call) -> Result<BoxStream<Result<InstanceChange>>> {
         Ok(Box::pin(stream::iter([Ok(InstanceChange::Synced)])))
     }
+
+    async fn health(&self, _: &Call) -> Result<()> {
+        self.health.act(self.slow).await
+    }
+
+    async fn shutdown(&self, _: &Call) -> Result<()> {
+        self.shutdown.act(self.slow).await
+    }
 }

@@ -71,7 +71,7 @@ impl Store for Zoo {
     }
 
     async fn health(&self, _: &Call) -> Result<()> {
-        Ok(())
+        self.health.act(self.slow).await
     }
 
     async fn shutdown(&self, _: &Call) -> Result<()> {

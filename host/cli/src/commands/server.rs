@@ -110,20 +110,20 @@ fn folders(here: &Path, list: Option<&str>) -> Vec<PathBuf> {
         .collect()
 }
 
-/// `HOST:PORT` with an IP address or `localhost`; `:PORT` means every address of the machine, as it always did.
+/// `HOST:PORT` with an IP address or `localhost`; `:PORT` is loopback too: nobody listens to the network without having said so.
 fn address(flag: &str, given: Option<String>, default_port: u16) -> Result<SocketAddr> {
     let Some(text) = given else {
         return Ok((Ipv4Addr::LOCALHOST, default_port).into());
     };
     let port = |port: &str| port.parse::<u16>().ok();
     let parsed = match text.rsplit_once(':') {
-        Some(("", number)) => port(number).map(|port| (Ipv4Addr::UNSPECIFIED, port).into()),
+        Some(("", number)) => port(number).map(|port| (Ipv4Addr::LOCALHOST, port).into()),
         Some(("localhost", number)) => port(number).map(|port| (Ipv4Addr::LOCALHOST, port).into()),
         _ => text.parse().ok(),
     };
     parsed.ok_or_else(|| {
         CliError::plain(format!("--{flag} is not an address: \"{text}\"")).hint(format!(
-            "give IP:PORT, such as 127.0.0.1:{default_port}, or :{default_port} for every address of this machine"
+            "give IP:PORT, such as 127.0.0.1:{default_port}, or 0.0.0.0:{default_port} for every address of this machine"
         ))
     })
 }
@@ -140,7 +140,8 @@ mod tests {
         };
         check(None, "127.0.0.1:8080");
         check(Some("localhost:0"), "127.0.0.1:0");
-        check(Some(":9000"), "0.0.0.0:9000");
+        check(Some(":9000"), "127.0.0.1:9000");
+        check(Some("0.0.0.0:9000"), "0.0.0.0:9000");
         check(Some("[::1]:8080"), "[::1]:8080");
         for bad in ["8080", "example", "127.0.0.1", "127.0.0.1:99999", ":"] {
             let error = address("api_address", Some(bad.to_owned()), 8080).unwrap_err();
