@@ -5,6 +5,7 @@ mod follow;
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use futures::StreamExt as _;
@@ -76,7 +77,7 @@ pub(crate) async fn run(session: &Session<'_>, args: Args) -> Result<Outcome> {
         None => source.name()?,
     };
     let metadata = metadata(&args.metadata, &source.shown())?;
-    let options = options(&args, session.namespace())?;
+    let options = options(&args, session.namespace(), timeout)?;
 
     let service = Service {
         name,
@@ -176,7 +177,7 @@ fn metadata(pairs: &[String], source: &str) -> Result<HashMap<String, String>> {
     Ok(metadata)
 }
 
-fn options(args: &Args, namespace: &str) -> Result<CreateOptions> {
+fn options(args: &Args, namespace: &str, timeout: Duration) -> Result<CreateOptions> {
     let words = |text: &Option<String>| {
         let words = text.iter().flat_map(|text| text.split_whitespace());
         words.map(str::to_owned).collect()
@@ -200,6 +201,7 @@ fn options(args: &Args, namespace: &str) -> Result<CreateOptions> {
         namespace: namespace.to_owned(),
         instances: args.instances,
         force: args.force,
+        start_timeout: i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX),
         ..CreateOptions::default()
     })
 }

@@ -18,6 +18,9 @@ const RUNNING: i32 = 4;
 const STOPPED: i32 = 6;
 const ERROR: i32 = 7;
 
+/// How much longer than the service may take to start its server may take to say that it did not.
+const SLACK: Duration = Duration::from_secs(15);
+
 /// How many of the last lines of a failed build or service are repeated with the reason.
 const LAST_LINES: usize = 20;
 
@@ -96,7 +99,9 @@ impl Seen {
             self.status = event.status;
             lines.push(format!("{name}: {}", word(event.status)));
             if event.status == STARTING {
-                self.deadline = Some(Instant::now() + timeout);
+                // The server keeps the same time, and knows what is missing: it is given the chance
+                // to say so.
+                self.deadline = Some(Instant::now() + timeout + timeout.min(SLACK));
             }
             if event.status == BUILDING {
                 self.deadline = None;
