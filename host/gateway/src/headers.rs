@@ -54,7 +54,6 @@ pub(crate) fn metadata(parts: &mut Parts) -> HeaderMap {
         metadata.insert(AUTHORIZATION, value);
     }
     if let Some(host) = host {
-        insert(&mut metadata, "x-forwarded-host", host.clone());
         insert(&mut metadata, "host", host);
     }
     insert(&mut metadata, "method", parts.method.as_str().to_owned());
@@ -151,7 +150,6 @@ mod tests {
                 ("method", "GET"),
                 ("micro-namespace", "foo"),
                 ("url", "/helloworld/call?name=x"),
-                ("x-forwarded-host", "localhost:8080"),
             ]
         );
     }

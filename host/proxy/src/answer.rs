@@ -62,8 +62,6 @@ impl Answers {
 
     /// Answers calls of the services that every gRPC server has.
     async fn own(&self, mut request: Request<Incoming>) -> Answer {
-        let (parts, body) = request.into_parts();
-        request = Request::from_parts(parts, body);
         let answer = match request.uri().path() {
             // Whoever watches over this server need not have an account.
             path if path.starts_with("/grpc.health.v1.Health/") => {
