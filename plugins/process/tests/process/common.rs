@@ -5,7 +5,6 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use futures::StreamExt;
@@ -16,8 +15,7 @@ use micro_plugin_api::{
 use micro_process::{ProcessRuntime, Settings};
 use tempfile::TempDir;
 
-/// Longer than anything here takes on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+use super::wait::until;
 
 pub(crate) struct Bench {
     pub(crate) runtime: RuntimeHandle,
@@ -118,19 +116,6 @@ impl Bench {
             .collect()
             .await
     }
-}
-
-/// Waits until `condition` gives something.
-pub(crate) async fn until<T>(mut condition: impl AsyncFnMut() -> Option<T>) -> T {
-    let wait = async {
-        loop {
-            if let Some(value) = condition().await {
-                return value;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, wait).await.expect("in time")
 }
 
 /// Waits until a program has written a whole line into a file; the line.

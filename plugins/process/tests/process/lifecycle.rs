@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use super::common::{PATIENCE, bench, call, grace, key, runs, until, written};
+use super::{
+    common::{bench, call, grace, key, runs, written},
+    wait::{PATIENCE, until},
+};
 use futures::StreamExt;
 use micro_plugin_api::{
     Code,

@@ -2,7 +2,10 @@
 
 use std::{fs, io::Write, os::unix::fs::PermissionsExt};
 
-use super::common::{Bench, PATIENCE, bench, call, grace, key};
+use super::{
+    common::{Bench, bench, call, grace, key},
+    wait::PATIENCE,
+};
 use futures::StreamExt;
 use micro_plugin_api::{
     BoxStream, Code, Result,

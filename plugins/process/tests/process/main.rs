@@ -5,3 +5,4 @@
 mod common;
 mod lifecycle;
 mod logs;
+mod wait;
