@@ -74,7 +74,10 @@ impl HttpCaller {
     /// A caller of `uri` (with host and port) that expects this body.
     pub async fn connect(uri: &str, expected: &'static [u8]) -> Result<Self> {
         let uri: Uri = uri.parse()?;
-        let address = uri.authority().context("the URL names no host")?.to_string();
+        let address = uri
+            .authority()
+            .context("the URL names no host")?
+            .to_string();
         let stream = TcpStream::connect(&address).await?;
         stream.set_nodelay(true)?;
         let (connection, driver) = http1::handshake(TokioIo::new(stream)).await?;
@@ -90,7 +93,10 @@ impl HttpCaller {
 impl Caller for HttpCaller {
     async fn call(&mut self) -> Result<()> {
         let request = Request::get(self.uri.path_and_query().map_or("/", |path| path.as_str()))
-            .header("host", self.uri.authority().map_or("", |host| host.as_str()))
+            .header(
+                "host",
+                self.uri.authority().map_or("", |host| host.as_str()),
+            )
             .body(Full::default())?;
         self.connection.ready().await?;
         let response = self.connection.send_request(request).await?;

@@ -1,0 +1,40 @@
+//! How long a server takes from its start to a successful login.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use micro_proto::auth;
+use micro_tests::{ServerBuilder, grpc::Connection};
+
+use crate::table::{Table, median, short};
+
+const ROUNDS: usize = 7;
+
+pub async fn measure(table: &mut Table) -> Result<()> {
+    let mut ready = Vec::new();
+    let mut login = Vec::new();
+    for _ in 0..ROUNDS {
+        let builder = ServerBuilder::new("local").env("MICRO_LOG_LEVEL", "info");
+        let start = Instant::now();
+        let mut server = builder.serve().await;
+        ready.push(start.elapsed());
+        let connection = Connection::open(&server.proxy().to_string()).await?;
+        let request = auth::TokenRequest {
+            id: "admin".into(),
+            secret: "micro".into(),
+            ..Default::default()
+        };
+        let answer = connection.call("/auth.Auth/Token", &[], &[request]).await?;
+        ensure!(answer.status == 0, "{}", answer.message);
+        login.push(start.elapsed());
+        server.stop();
+    }
+    // The harness looks for the addresses every 10 ms.
+    let slack = Duration::from_millis(10);
+    table.figure(
+        "boot: start to serving",
+        format!("{} (± {})", short(median(&mut ready)), short(slack)),
+    );
+    table.figure("boot: start to a login", short(median(&mut login)));
+    Ok(())
+}
