@@ -46,11 +46,15 @@ impl Replay {
 
     /// The body for the next attempt.
     pub(super) fn next_attempt(&self) -> Body {
-        let mut state = self.lock();
-        state.attempt += 1;
+        let attempt = {
+            let mut state = self.lock();
+            state.attempt += 1;
+            state.attempt
+        };
+        // `Body::new` asks the attempt whether it is at its end, which takes the lock again.
         Body::new(Attempt {
             replay: self.clone(),
-            attempt: state.attempt,
+            attempt,
             next: 0,
         })
     }
