@@ -6,8 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use micro_tests::{PATIENCE, Ran, Server, ServerBuilder, wait_for};
-use nix::sys::signal::Signal;
+use micro_tests::{PATIENCE, Ran, Running, Server, ServerBuilder, wait_for};
+use nix::{
+    errno::Errno,
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -196,6 +200,32 @@ async fn a_signal_ends_it_after_what_is_in_flight() {
         assert_eq!(status.code(), Some(0), "{}", server.log());
         assert!(!server.home().join("addresses.json").exists());
     }
+}
+
+#[tokio::test]
+async fn the_services_that_it_runs_end_with_it() {
+    let builder = new_server("test");
+    let pid_file = builder.home().join("pid");
+    let script = format!(
+        "#!/bin/sh\necho $$ > {}\nexec sleep 600\n",
+        pid_file.display()
+    );
+    let program = builder.write("sleeper/sleeper", &script);
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut server = builder.start().await;
+    server.login().await;
+    let folder = program.parent().unwrap().display().to_string();
+    let mut run = Running::spawn(&mut server.command(["run".to_owned(), folder]));
+    let pid = wait_for("the service to start", || async {
+        let pid = fs::read_to_string(&pid_file).ok()?;
+        pid.trim().parse().ok().map(Pid::from_raw)
+    })
+    .await;
+    assert_eq!(kill(pid, None), Ok(()), "it runs");
+    assert_eq!(server.stop().code(), Some(0));
+    assert_eq!(kill(pid, None), Err(Errno::ESRCH), "it has ended");
+    let status = run.wait(PATIENCE).unwrap();
+    assert_ne!(status.code(), Some(0), "it never became ready");
 }
 
 #[tokio::test]
