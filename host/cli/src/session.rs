@@ -1,6 +1,6 @@
 //! One connection to the server of the current environment, with the namespace and the token of its user.
 
-mod transport;
+mod connection;
 
 use std::{
     collections::BTreeMap,
@@ -9,14 +9,15 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures::{Stream, StreamExt as _};
-use http::HeaderMap;
+use futures::{Stream, StreamExt as _, TryStreamExt as _};
+use micro::{CallOptions, client::Encoding};
 use micro_proto::auth;
-use micro_wire::{Error as WireError, metadata};
+use micro_wire::{Error as WireError, error::CLIENT_ID, metadata};
 use prost::Message;
+use tokio::sync::oneshot;
 
-pub(crate) use transport::Failure;
-use transport::{Body, Transport};
+use connection::Connection;
+pub(crate) use connection::Failure;
 
 use crate::{
     context::{Context, DEFAULT_NAMESPACE},
@@ -31,9 +32,6 @@ pub(crate) const TOKEN_SECONDS: i64 = 600;
 /// A token with less life than this, in seconds, is renewed before it is used.
 const RENEW_SECONDS: i64 = 60;
 
-/// How long a single answer may take unless the caller says otherwise.
-const TIMEOUT: Duration = Duration::from_secs(10);
-
 /// The answer to a call, or why there is none.
 type Answer<T> = std::result::Result<T, Failure>;
 
@@ -44,7 +42,7 @@ pub(crate) struct Session<'a> {
     namespace: String,
     account: Option<String>,
     token: Option<String>,
-    transport: Transport,
+    connection: Connection,
 }
 
 /// A call with JSON.
@@ -100,7 +98,7 @@ impl<'a> Session<'a> {
             namespace: context.namespace(config, &place),
             account: None,
             token: None,
-            transport: Transport::to(&place)?,
+            connection: Connection::to(&place)?,
             place,
         })
     }
@@ -170,10 +168,11 @@ impl<'a> Session<'a> {
         endpoint: &str,
         request: &Q,
     ) -> Answer<S> {
-        let headers = self.headers(&self.namespace, Some(TIMEOUT))?;
-        let body = Body::Proto(request.encode_to_vec().into());
-        let sent = self.transport.unary(service, endpoint, headers, body);
-        decode(within(TIMEOUT, sent).await?)
+        let client = self.connection.client().await?;
+        let options = self.options(&self.namespace)?;
+        let body = request.encode_to_vec().into();
+        let answer = client.call(service, endpoint, Encoding::Proto, body, options);
+        decode(answer.await?)
     }
 
     /// One message there, any number back.
@@ -183,34 +182,61 @@ impl<'a> Session<'a> {
         endpoint: &str,
         request: &Q,
     ) -> Answer<impl Stream<Item = Answer<S>>> {
-        let headers = self.headers(&self.namespace, None)?;
-        let body = Body::Proto(request.encode_to_vec().into());
-        let messages = self.transport.stream(service, endpoint, headers, body);
+        let client = self.connection.client().await?;
+        let options = self.options(&self.namespace)?;
+        let body = futures::stream::iter([request.encode_to_vec().into()]);
+        let messages = client.stream(service, endpoint, Encoding::Proto, body, options);
         Ok(messages.await?.map(|message| decode(message?)))
     }
 
-    /// Any number of messages there, one back. An error among them ends the call.
+    /// Any number of messages there, one back. An error among them ends the call and is what is reported.
     pub(crate) async fn send_all<Q: Message, S: Message + Default>(
         &self,
         service: &str,
         endpoint: &str,
         requests: impl Stream<Item = Result<Q>> + Send + 'static,
     ) -> Result<S> {
-        let headers = self.headers(&self.namespace, None)?;
-        let bytes = requests.map(|request| Ok(request?.encode_to_vec().into()));
-        let response = self.transport.send_all(service, endpoint, headers, bytes);
-        Ok(decode(response.await?)?)
+        let client = self.connection.client().await?;
+        let options = self.options(&self.namespace)?;
+        let (refuse, refused) = oneshot::channel();
+        let mut refuse = Some(refuse);
+        let bodies = requests.scan((), move |(), request| {
+            let body = match request {
+                Ok(request) => Some(Bytes::from(request.encode_to_vec())),
+                Err(error) => {
+                    // If the call is over already, its own end is what counts.
+                    drop(refuse.take().map(|refuse| refuse.send(error)));
+                    None
+                }
+            };
+            std::future::ready(body)
+        });
+        let sent = async {
+            let answers = client.stream(service, endpoint, Encoding::Proto, bodies, options);
+            answers.await?.try_next().await
+        };
+        tokio::select! {
+            biased;
+            Ok(error) = refused => Err(error),
+            answer = sent => {
+                let answer = answer.map_err(Failure::Answer)?;
+                Ok(decode(answer.unwrap_or_default())?)
+            }
+        }
     }
 
     /// JSON there, JSON back.
     pub(crate) async fn call_json(&self, call: &Call<'_>, request: Bytes) -> Answer<Bytes> {
-        let timeout = call.timeout.unwrap_or(TIMEOUT);
-        let headers = self.headers_of(call, Some(timeout))?;
-        let body = Body::Json(request);
-        let sent = self
-            .transport
-            .unary(call.service, call.endpoint, headers, body);
-        within(timeout, sent).await
+        let client = self.connection.client().await?;
+        let options = self.options_of(call)?;
+        let answer = client.call(
+            call.service,
+            call.endpoint,
+            Encoding::Json,
+            request,
+            options,
+        );
+        Ok(answer.await?)
     }
 
     /// JSON there, any number of JSON messages back.
@@ -219,60 +245,39 @@ impl<'a> Session<'a> {
         call: &Call<'_>,
         request: Bytes,
     ) -> Answer<impl Stream<Item = Answer<Bytes>>> {
-        let headers = self.headers_of(call, call.timeout)?;
-        let body = Body::Json(request);
-        self.transport
-            .stream(call.service, call.endpoint, headers, body)
-            .await
+        let client = self.connection.client().await?;
+        let options = self.options_of(call)?;
+        let body = futures::stream::iter([request]);
+        let messages = client.stream(call.service, call.endpoint, Encoding::Json, body, options);
+        Ok(messages.await?.map_err(Failure::Answer))
     }
 
-    fn headers_of(&self, call: &Call<'_>, timeout: Option<Duration>) -> Answer<HeaderMap> {
-        let mut headers = self.headers(call.namespace, timeout)?;
+    fn options_of(&self, call: &Call<'_>) -> Answer<CallOptions> {
+        let mut options = self.options(call.namespace)?;
         for (key, value) in &call.metadata {
-            let name = http::HeaderName::try_from(key.as_str()).map_err(|_| unsendable(key))?;
-            headers.insert(name, value.parse().map_err(|_| unsendable(key))?);
+            options = options.metadata(key, value)?;
         }
-        Ok(headers)
-    }
-
-    fn headers(&self, namespace: &str, timeout: Option<Duration>) -> Answer<HeaderMap> {
-        let mut headers = HeaderMap::new();
-        let namespace = namespace.parse().map_err(|_| unsendable("the namespace"))?;
-        headers.insert(metadata::NAMESPACE, namespace);
-        if let Some(token) = &self.token {
-            let bearer = format!("Bearer {token}").parse();
-            let mut value: http::HeaderValue = bearer.map_err(|_| unsendable("the token"))?;
-            value.set_sensitive(true);
-            headers.insert(metadata::AUTHORIZATION, value);
-        }
-        if let Some(timeout) = timeout {
-            metadata::set_timeout(&mut headers, timeout);
-        }
-        Ok(headers)
-    }
-}
-
-fn unsendable(what: &str) -> Failure {
-    let detail = format!("{what} has characters that cannot be sent as metadata");
-    Failure::Answer(WireError::bad_request("", detail))
-}
-
-async fn within<T>(timeout: Duration, sent: impl Future<Output = Answer<T>>) -> Answer<T> {
-    tokio::time::timeout(timeout, sent)
-        .await
-        .unwrap_or_else(|_| {
-            let late = WireError::timeout(micro_wire::error::CLIENT_ID, "no answer in time");
-            Err(Failure::Answer(late))
+        Ok(match call.timeout {
+            Some(timeout) => options.timeout(timeout),
+            None => options,
         })
+    }
+
+    fn options(&self, namespace: &str) -> Answer<CallOptions> {
+        // Who typed the command sees its error and decides whether to try again.
+        let options = CallOptions::new().retries(0);
+        let options = options.metadata(metadata::NAMESPACE, namespace)?;
+        Ok(match &self.token {
+            Some(token) => options.metadata(metadata::AUTHORIZATION, &format!("Bearer {token}"))?,
+            None => options,
+        })
+    }
 }
 
 fn decode<S: Message + Default>(message: Bytes) -> Answer<S> {
     S::decode(message).map_err(|error| {
         let detail = format!("the server's answer cannot be read: {error}");
-        Failure::Answer(WireError::internal_server_error(
-            micro_wire::error::CLIENT_ID,
-            detail,
-        ))
+        Failure::Answer(WireError::internal_server_error(CLIENT_ID, detail))
     })
 }
 
