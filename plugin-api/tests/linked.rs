@@ -21,6 +21,7 @@ struct Notes {
 
 impl Notes {
     async fn open(settings: Settings, _host: Host) -> Result<Self> {
+        // Not a wait: it opens within a tokio runtime.
         tokio::time::sleep(Duration::from_millis(1)).await;
         Ok(Self {
             prefix: settings.prefix,
@@ -31,7 +32,7 @@ impl Notes {
 
 impl Store for Notes {
     async fn read(&self, _: &Call, _: Table<'_>, key: &str) -> Result<Option<Record>> {
-        // Proof that both ways of running are within a tokio runtime.
+        // Not a wait: both ways of running are within a tokio runtime.
         tokio::time::sleep(Duration::from_millis(1)).await;
         let key = format!("{}{key}", self.prefix);
         Ok(self.records.lock().unwrap().get(&key).cloned())

@@ -27,7 +27,7 @@ struct Gateway {
 
 /// Serves `/helloworld/call` on a free port, calling the helloworld node at `upstream`; prints the
 /// address, and serves until it is killed.
-pub async fn serve(upstream: &str) -> Result<()> {
+pub(crate) async fn serve(upstream: &str) -> Result<()> {
     let pool =
         DescriptorPool::decode(&include_bytes!(concat!(env!("OUT_DIR"), "/helloworld.bin"))[..])?;
     let method = pool

@@ -10,7 +10,7 @@ use crate::table::{Table, median, short};
 
 const ROUNDS: usize = 7;
 
-pub async fn measure(table: &mut Table) -> Result<()> {
+pub(crate) async fn measure(table: &mut Table) -> Result<()> {
     let mut ready = Vec::new();
     let mut login = Vec::new();
     for _ in 0..ROUNDS {

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 use micro_tests::{Server, ServerBuilder};
 
 use crate::{
-    load::{Figures, GrpcCaller, HttpCaller, run},
+    load::{GrpcCaller, HttpCaller, run},
     table::{Table, median, short},
 };
 
@@ -21,7 +21,7 @@ const PATH: &str = "/helloworld.Helloworld/Call";
 /// `name: "Joe"`, encoded.
 const MESSAGE: &[u8] = b"\x0a\x03Joe";
 
-pub async fn measure(table: &mut Table) -> Result<()> {
+pub(crate) async fn measure(table: &mut Table) -> Result<()> {
     let mut server = ServerBuilder::new("local")
         .env("MICRO_LOG_LEVEL", "info")
         .start()
@@ -53,7 +53,7 @@ async fn gateway(table: &mut Table, server: &Server, bare: &Bare) -> Result<()> 
         let (mine, beside) =
             in_turns(async || load(&ours).await, async || load(&other).await).await?;
         let name = format!("gateway, {connections} connections, beside a bare one");
-        table.ratio(name, mine.per_second, beside.per_second, "req/s");
+        table.ratio(name, mine, beside, "req/s");
     }
     Ok(())
 }
@@ -68,7 +68,7 @@ async fn proxy(table: &mut Table, server: &Server, node: &str) -> Result<()> {
         let (mine, beside) =
             in_turns(async || load(&door).await, async || load(node).await).await?;
         let name = format!("proxy, {in_flight} in flight, beside a direct call");
-        table.ratio(name, mine.per_second, beside.per_second, "calls/s");
+        table.ratio(name, mine, beside, "calls/s");
     }
     Ok(())
 }
@@ -76,19 +76,15 @@ async fn proxy(table: &mut Table, server: &Server, node: &str) -> Result<()> {
 /// Measures two things in turns, so that whatever else the machine does falls on both; the median
 /// round of each.
 async fn in_turns(
-    mut ours: impl AsyncFnMut() -> Result<Figures>,
-    mut other: impl AsyncFnMut() -> Result<Figures>,
-) -> Result<(Figures, Figures)> {
+    mut ours: impl AsyncFnMut() -> Result<f64>,
+    mut other: impl AsyncFnMut() -> Result<f64>,
+) -> Result<(f64, f64)> {
     let (mut mine, mut beside) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         mine.push(ours().await?);
         beside.push(other().await?);
     }
-    let middle = |figures: &mut Vec<Figures>| {
-        figures.sort_by(|a, b| a.per_second.total_cmp(&b.per_second));
-        figures[figures.len() / 2]
-    };
-    Ok((middle(&mut mine), middle(&mut beside)))
+    Ok((median(&mut mine), median(&mut beside)))
 }
 
 async fn command(table: &mut Table, server: &Server) -> Result<()> {

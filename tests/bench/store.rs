@@ -21,7 +21,7 @@ const ROUNDS: usize = 15;
 const READS: u32 = 20_000;
 const TABLE: Table<'_> = Table::new("bench", "bench");
 
-pub async fn measure(rows: &mut Rows) -> Result<()> {
+pub(crate) async fn measure(rows: &mut Rows) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let host = || {
         Host::new(

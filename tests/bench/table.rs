@@ -4,13 +4,13 @@ use std::{fmt, time::Duration};
 
 /// Rows of a name, two measured things and what they come to.
 #[derive(Default)]
-pub struct Table {
+pub(crate) struct Table {
     rows: Vec<[String; 4]>,
 }
 
 impl Table {
     /// A row of ours beside something else, and their ratio.
-    pub fn ratio(&mut self, name: impl Into<String>, ours: f64, other: f64, unit: &str) {
+    pub(crate) fn ratio(&mut self, name: impl Into<String>, ours: f64, other: f64, unit: &str) {
         self.rows.push([
             name.into(),
             format!("{ours:.0} {unit}"),
@@ -20,14 +20,14 @@ impl Table {
     }
 
     /// A row of one figure.
-    pub fn figure(&mut self, name: impl Into<String>, figure: impl Into<String>) {
+    pub(crate) fn figure(&mut self, name: impl Into<String>, figure: impl Into<String>) {
         self.rows
             .push([name.into(), figure.into(), String::new(), String::new()]);
     }
 }
 
 /// A short time as people read it.
-pub fn short(time: Duration) -> String {
+pub(crate) fn short(time: Duration) -> String {
     let micros = time.as_secs_f64() * 1e6;
     if micros < 1e3 {
         format!("{micros:.1} µs")
@@ -37,7 +37,7 @@ pub fn short(time: Duration) -> String {
 }
 
 /// The median of some measurements.
-pub fn median<T: Copy + PartialOrd>(values: &mut [T]) -> T {
+pub(crate) fn median<T: Copy + PartialOrd>(values: &mut [T]) -> T {
     values.sort_by(|a, b| a.partial_cmp(b).expect("measurements can be compared"));
     values[values.len() / 2]
 }

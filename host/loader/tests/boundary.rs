@@ -318,7 +318,7 @@ async fn streams_wait_for_their_reader_and_end_with_it() {
 
 async fn write(blob: &BlobHandle, body: Vec<Result<Bytes>>) -> Result<u64> {
     let body = stream::iter(body).then(|chunk| async {
-        // Needs the server's own runtime, although the plugin's thread polls it.
+        // Not a wait: a timer needs the server's own runtime, although the plugin's thread polls it.
         tokio::time::sleep(Duration::from_millis(1)).await;
         chunk
     });

@@ -6,7 +6,7 @@ use std::{
 };
 
 use micro_access::{AccessConfig, KeySource};
-use micro_build::Toolchain;
+use micro_builder::Toolchain;
 use micro_modules::Places;
 use micro_profile::{Keys, Profile, Search};
 use micro_services::RuntimeConfig;

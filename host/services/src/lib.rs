@@ -19,4 +19,4 @@ mod store;
 
 pub use crate::core::{CoreServices, Platform, ServiceHealth};
 pub use crate::runtime::{Manager, RuntimeConfig};
-pub use micro_build::Toolchain;
+pub use micro_builder::Toolchain;

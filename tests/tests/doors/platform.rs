@@ -68,6 +68,7 @@ impl Registry for Faulty {
         self.lists.fetch_add(1, Ordering::SeqCst);
         let slow = *self.slow.lock().unwrap();
         let listed = self.inner.list(call, filter).await;
+        // Not a wait: this registry is slow.
         tokio::time::sleep(slow).await;
         listed
     }

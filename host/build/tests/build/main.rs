@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use micro_build::{Artifact, BuildError, BuildOptions, Toolchain, build};
+use micro_builder::{Artifact, BuildError, BuildOptions, Toolchain, build};
 use tempfile::TempDir;
 use wait::until;
 

@@ -1,39 +1,36 @@
 //! What the tests share: the zoo's library, built once, its journal, and a private folder.
 #![allow(dead_code, clippy::unwrap_used)] // Each test binary uses its part.
 
+mod wait;
+
+pub(crate) use wait::eventually;
+
 use std::{
     fs,
     future::Future,
     path::{Path, PathBuf},
-    process::Command,
     sync::OnceLock,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use micro_loader::{Instance, Library, LoadOptions, Loader};
 use micro_plugin_api::{Call, Host};
 use tempfile::TempDir;
 
-/// The library of the zoo, beside this test's own binary. Testing one package builds no other
-/// package's library, so this does.
+/// The library of the zoo, beside this test's own binary: `cargo xtask test` builds it first.
+/// (Built from here it would be built again, with its dependencies, under other features.)
 pub(crate) fn zoo() -> &'static Path {
     static ZOO: OnceLock<PathBuf> = OnceLock::new();
     ZOO.get_or_init(|| {
         let program = std::env::current_exe().unwrap();
         // TARGET/PROFILE/deps/PROGRAM
-        let profile = program.ancestors().nth(2).unwrap();
-        let target = profile.parent().unwrap();
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo
-            .args(["build", "--quiet", "-p", "micro-zoo", "--target-dir"])
-            .arg(target)
-            .current_dir(env!("CARGO_MANIFEST_DIR"));
-        if profile.ends_with("release") {
-            cargo.arg("--release");
-        }
-        let built = cargo.status().expect("cargo runs");
-        assert!(built.success(), "cargo build -p micro-zoo failed");
-        profile.join("libmicro_zoo.so")
+        let library = program.ancestors().nth(2).unwrap().join("libmicro_zoo.so");
+        assert!(
+            library.is_file(),
+            "{} is missing: run `cargo build --workspace`, or `cargo xtask test`",
+            library.display()
+        );
+        library
     })
 }
 
@@ -101,15 +98,6 @@ impl Place {
             self.journal().iter().any(|found| found == line)
         })
         .await;
-    }
-}
-
-/// Waits until `condition` holds.
-pub(crate) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !condition() {
-        assert!(begun.elapsed() < Duration::from_secs(20), "no {what}");
-        tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
 

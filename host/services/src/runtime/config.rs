@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use micro_build::Toolchain;
+use micro_builder::Toolchain;
 
 /// Where services are kept and built, and how long and large things may be.
 #[derive(Clone, Debug)]
@@ -11,7 +11,7 @@ pub struct RuntimeConfig {
     pub services_dir: PathBuf,
     /// Where builds keep what they share (`MICRO_BUILD_CACHE`); absolute.
     pub build_cache: PathBuf,
-    /// The sources that ship with the server, if any: see [`micro_build::BuildOptions::sdk_dir`].
+    /// The sources that ship with the server, if any: see [`micro_builder::BuildOptions::sdk_dir`].
     pub sdk_dir: Option<PathBuf>,
     /// Where services reach the platform: the real address of the network door, `host:port`.
     pub network_address: String,

@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use micro_build::LineSink;
+use micro_builder::LineSink;
 use micro_proto::runtime::WatchEvent;
 use tokio::sync::watch;
 

@@ -9,7 +9,7 @@ use std::{
 
 use futures::TryStreamExt;
 use micro_access::ServiceAccount;
-use micro_build::{Artifact, BuildOptions};
+use micro_builder::{Artifact, BuildOptions};
 use micro_plugin_api::{
     BlobHandle, Call, Code,
     blob::BlobKey,
@@ -196,7 +196,7 @@ impl Task {
             toolchain: config.toolchain.clone(),
             timeout: config.build_timeout,
         };
-        micro_build::build(&source, &options, &*self.this.journal)
+        micro_builder::build(&source, &options, &*self.this.journal)
             .await
             // The compiler's words are in the journal already.
             .map_err(|error| failed(error.to_string()))
