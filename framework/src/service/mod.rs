@@ -85,7 +85,7 @@ pub enum ServiceError {
         /// Where it asked.
         proxy: String,
         /// The answer.
-        source: Error,
+        source: Box<Error>,
         /// What to do about it.
         hint: &'static str,
     },

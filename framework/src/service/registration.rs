@@ -66,7 +66,7 @@ impl Registration {
             } else {
                 HINT
             },
-            source,
+            source: Box::new(source),
         })?;
         tracing::info!(
             service = self.record.name,
