@@ -9,13 +9,19 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, Uri, request::Parts};
+use http_body::Frame;
 use tokio::time::Instant;
 use tonic::{Code, Status, body::Body};
 use tower_service::Service;
 use uuid::Uuid;
 
-use super::{CallOptions, Client, Unary, options::Account, replay::Replay};
+use super::{
+    CallOptions, Client, Unary,
+    options::Account,
+    replay::{CancelOnDrop, Replay},
+};
 use crate::{
     Error,
     body::Deadline,
@@ -78,6 +84,7 @@ impl Service<Request<Body>> for ServiceChannel {
 struct Call {
     parts: Parts,
     body: Replay,
+    guard: CancelOnDrop,
     deadline: Option<Instant>,
     /// Ours, which may be replaced by a newer one.
     own: bool,
@@ -146,9 +153,11 @@ impl ServiceChannel {
                 waited.unwrap_or_default()
             ),
         );
+        let body = Replay::new(body);
         Ok(Call {
             parts,
-            body: Replay::new(body),
+            guard: body.guard(),
+            body,
             deadline,
             own,
             timeout_error,
@@ -230,7 +239,7 @@ impl ServiceChannel {
             let (answer, error) = match self.attempt(&call).await {
                 Ok(response) => match failure(&response) {
                     Some(error) => (response, error),
-                    None => return limited(response, &call),
+                    None => return limited(response, call),
                 },
                 Err(error) => (error.grpc_response(), error),
             };
@@ -256,7 +265,7 @@ impl ServiceChannel {
             let next = pause.mul_f64(0.5 + chance() / 2.0);
             let in_time = call.deadline.is_none_or(|at| Instant::now() + next < at);
             if retries == 0 || !worth_it || !in_time || !inner.budget.spend() {
-                return limited(answer, &call);
+                return limited(answer, call);
             }
             tracing::debug!(service = %self.service, %error, "trying again");
             tokio::time::sleep(next).await;
@@ -282,17 +291,19 @@ impl ServiceChannel {
         match within(call.deadline, sent).await {
             None => Err(call.timeout_error.clone()),
             Some(Ok(response)) => Ok(response),
-            Some(Err(error)) if call.body.untouched() => Err(self.client.no_connection(&error)),
             Some(Err(error)) => {
+                let unreachable = self.client.no_connection(&error);
                 let status = Status::from_error(error.into());
-                let detail = format!(
-                    "the connection to {} broke: {}",
-                    self.client.address(),
-                    status.message()
-                );
                 Err(match status.code() {
-                    Code::DeadlineExceeded => call.timeout_error.clone(),
-                    _ => Error::service_unavailable(CLIENT_ID, detail),
+                    // The connection's own clock, which runs by the same deadline.
+                    Code::DeadlineExceeded | Code::Cancelled => call.timeout_error.clone(),
+                    _ if call.body.untouched() => unreachable,
+                    _ => {
+                        let address = self.client.address();
+                        let text = status.message();
+                        let detail = format!("the connection to {address} broke: {text}");
+                        Error::service_unavailable(CLIENT_ID, detail)
+                    }
                 })
             }
         }
@@ -305,13 +316,45 @@ fn failure(response: &Response<Body>) -> Option<Error> {
     (status.code() != Code::Ok).then(|| Error::from_status(&status))
 }
 
-/// An answer that ends when its time is over.
-fn limited(response: Response<Body>, call: &Call) -> Response<Body> {
-    match call.deadline {
-        Some(at) => {
-            response.map(|body| Body::new(Deadline::new(body, at, call.timeout_error.clone())))
+/// An answer that ends when its time is over, and whose call ends when it is dropped.
+fn limited(response: Response<Body>, call: Call) -> Response<Body> {
+    let Call {
+        guard,
+        deadline,
+        timeout_error,
+        ..
+    } = call;
+    response.map(|body| {
+        let body = Body::new(Guarded {
+            body,
+            _guard: guard,
+        });
+        match deadline {
+            Some(at) => Body::new(Deadline::new(body, at, timeout_error)),
+            None => body,
         }
-        None => response,
+    })
+}
+
+/// The body of an answer, with what cancels its call.
+struct Guarded {
+    body: Body,
+    _guard: CancelOnDrop,
+}
+
+impl http_body::Body for Guarded {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Task<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
     }
 }
 

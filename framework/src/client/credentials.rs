@@ -18,7 +18,7 @@ const LIFE: Duration = Duration::from_secs(600);
 /// A token is renewed when it has this long to live, or a quarter of its life if that is less.
 const RENEW_BEFORE: Duration = Duration::from_secs(60);
 /// A token younger than this that is refused is not replaced: another would be refused as well.
-const TRUSTED: Duration = Duration::from_secs(5);
+const TRUSTED: Duration = Duration::from_secs(1);
 
 /// The credentials of a client.
 pub(super) enum Credentials {

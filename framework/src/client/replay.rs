@@ -27,6 +27,32 @@ struct State {
     ended: bool,
     /// Which attempt may read; an older one, still held by a connection, gets nothing.
     attempt: u32,
+    /// Nobody waits for an answer any more.
+    cancelled: bool,
+    /// Who waits for the source.
+    waker: Option<Waker>,
+}
+
+/// Cancels a call when it is dropped. HTTP/2 alone would keep it alive for as long as its request
+/// body has not ended, and a stream of requests may never end.
+pub(super) struct CancelOnDrop(Replay);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        if state.ended {
+            return;
+        }
+        state.cancelled = true;
+        let source = std::mem::replace(&mut state.source, Body::empty());
+        let waker = state.waker.take();
+        // Both may run code of others.
+        drop(state);
+        drop(source);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
 }
 
 impl Replay {
@@ -38,10 +64,17 @@ impl Replay {
             started: false,
             ended: false,
             attempt: 0,
+            cancelled: false,
+            waker: None,
         };
         Self {
             state: Arc::new(Mutex::new(state)),
         }
+    }
+
+    /// What ends the call when it is dropped.
+    pub(super) fn guard(&self) -> CancelOnDrop {
+        CancelOnDrop(self.clone())
     }
 
     /// The body for the next attempt.
@@ -128,8 +161,16 @@ impl http_body::Body for Attempt {
         if state.ended {
             return Poll::Ready(None);
         }
+        if state.cancelled {
+            // An end would look as if all had been said.
+            state.ended = true;
+            return Poll::Ready(Some(Err(Status::cancelled("the caller went away"))));
+        }
         state.started = true;
-        let frame = std::task::ready!(Pin::new(&mut state.source).poll_frame(cx));
+        let Poll::Ready(frame) = Pin::new(&mut state.source).poll_frame(cx) else {
+            state.waker = Some(cx.waker().clone());
+            return Poll::Pending;
+        };
         state.took(frame.as_ref());
         this.next = state.sent.len();
         Poll::Ready(frame)
@@ -138,6 +179,7 @@ impl http_body::Body for Attempt {
     fn is_end_stream(&self) -> bool {
         let state = self.replay.lock();
         state.attempt != self.attempt
-            || (self.next >= state.sent.len() && (state.ended || state.source.is_end_stream()))
+            || (self.next >= state.sent.len()
+                && (state.ended || (!state.cancelled && state.source.is_end_stream())))
     }
 }

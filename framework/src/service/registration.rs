@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const FAREWELL: Duration = Duration::from_secs(2);
 /// The first and the longest pause between attempts while the server is away.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
-/// A watch that ends sooner than this was refused, and does not say that the server went away.
+/// A watch that ends sooner than this was perhaps refused: the next one has to wait, longer each time.
 const REFUSED: Duration = Duration::from_secs(1);
 
 const HINT: &str = ". `micro run` gives a service its account; to run it by hand, set MICRO_PROXY, \
@@ -75,6 +75,7 @@ impl Registration {
         );
 
         let mut watch = Some((Instant::now(), self.watch()));
+        let mut rest = PAUSES.0;
         loop {
             let beat = HEARTBEAT.mul_f64(0.9 + 0.2 * chance());
             let gone = tokio::select! {
@@ -85,13 +86,24 @@ impl Registration {
                     Some(since)
                 }
             };
-            if gone.is_some_and(|since: Instant| since.elapsed() < REFUSED) {
-                // Not served here, or not to us: the heartbeat alone has to do.
-                continue;
-            }
+            let rest_first = match gone {
+                Some(since) if since.elapsed() < REFUSED => {
+                    let now = rest;
+                    rest = (rest * 2).min(HEARTBEAT);
+                    now
+                }
+                _ => {
+                    rest = PAUSES.0;
+                    Duration::ZERO
+                }
+            };
+            let answered = async {
+                tokio::time::sleep(rest_first).await;
+                self.until_answered().await
+            };
             let answered = tokio::select! {
                 () = &mut stop => break,
-                answered = self.until_answered() => answered,
+                answered = answered => answered,
             };
             match answered {
                 Ok(()) if watch.is_none() => watch = Some((Instant::now(), self.watch())),
