@@ -27,7 +27,7 @@ pub(crate) async fn measure(table: &mut Table) -> Result<()> {
         let answer = connection.call("/auth.Auth/Token", &[], &[request]).await?;
         ensure!(answer.status == 0, "{}", answer.message);
         login.push(start.elapsed());
-        server.stop();
+        server.stop().await;
     }
     // The harness looks for the addresses every 10 ms.
     let slack = Duration::from_millis(10);

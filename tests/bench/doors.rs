@@ -35,7 +35,7 @@ pub(crate) async fn measure(table: &mut Table) -> Result<()> {
     proxy(table, &server, &node).await?;
     command(table, &server).await?;
     table.figure("memory: server after the load", memory(&mut server)?);
-    server.stop();
+    server.stop().await;
     Ok(())
 }
 

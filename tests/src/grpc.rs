@@ -24,7 +24,8 @@ pub struct Connection {
 /// What came back.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// `grpc-status`, from the trailers or from the headers of an answer without a body.
+    /// `grpc-status`, from the trailers or from the headers of an answer without a body; -1 for
+    /// what was refused by an HTTP status of 4xx alone.
     pub status: i32,
     /// `grpc-message`, percent-decoded.
     pub message: String,
@@ -83,23 +84,33 @@ impl Connection {
         let exchange = async {
             sender.ready().await?;
             let response = sender.send_request(request.body(Full::new(body))?).await?;
+            let http_status = response.status();
             let headers = response.headers().clone();
             let body = response.into_body().collect().await?;
             let trailers = body.trailers().cloned().unwrap_or_default();
-            anyhow::Ok((headers, trailers, body.to_bytes()))
+            anyhow::Ok((http_status, headers, trailers, body.to_bytes()))
         };
-        let (headers, trailers, body) = timeout(PATIENCE, exchange)
+        let (http_status, headers, trailers, body) = timeout(PATIENCE, exchange)
             .await
             .with_context(|| format!("{path} was not answered within {PATIENCE:?}"))??;
         let find = |key: &str| {
             let value = trailers.get(key).or_else(|| headers.get(key));
             value.and_then(|value| value.to_str().ok())
         };
-        let status = find("grpc-status").context("the answer has no grpc-status")?;
+        let status = match find("grpc-status") {
+            Some(status) => status.parse()?,
+            // What is not gRPC at all is refused in HTTP's own words.
+            None if http_status.is_client_error() => -1,
+            None => bail!("HTTP {http_status} without a grpc-status"),
+        };
         Ok(Answer {
-            status: status.parse()?,
+            status,
             message: percent_decoded(find("grpc-message").unwrap_or_default()),
-            messages: unframed(body)?,
+            messages: if status < 0 {
+                Vec::new()
+            } else {
+                unframed(body)?
+            },
             headers,
             trailers,
         })

@@ -333,11 +333,15 @@ impl Server {
     ///
     /// # Panics
     /// If it is still there after [`PATIENCE`].
-    pub fn stop(&mut self) -> ExitStatus {
+    pub async fn stop(&mut self) -> ExitStatus {
         self.process.signal(Signal::SIGTERM);
-        self.process
-            .wait(PATIENCE)
-            .unwrap_or_else(|| panic!("the server does not stop: {}", self.log()))
+        // Connections of the test have to answer meanwhile: a door waits for them.
+        let process = &mut self.process;
+        wait_for("the server to stop", || {
+            let status = process.status();
+            async move { status }
+        })
+        .await
     }
 }
 

@@ -222,7 +222,7 @@ async fn the_services_that_it_runs_end_with_it() {
     })
     .await;
     assert_eq!(kill(pid, None), Ok(()), "it runs");
-    assert_eq!(server.stop().code(), Some(0));
+    assert_eq!(server.stop().await.code(), Some(0));
     assert_eq!(kill(pid, None), Err(Errno::ESRCH), "it has ended");
     let status = run.wait(PATIENCE).unwrap();
     assert_ne!(status.code(), Some(0), "it never became ready");
@@ -250,7 +250,7 @@ async fn a_module_that_does_not_close_is_left_behind() {
     let mut server = server_of("extends = 'test'\n[blob]\nplugin = 'zoo'\nshutdown = 'panic'\n")
         .serve()
         .await;
-    assert_eq!(server.stop().code(), Some(0));
+    assert_eq!(server.stop().await.code(), Some(0));
     let log = server.log();
     assert!(
         log.contains("cannot close cleanly") && log.contains("zoo"),

@@ -227,7 +227,7 @@ async fn a_go_service_registers_beats_and_leaves() -> Result<()> {
         .await?;
     assert_eq!(gone.error()?["code"], 404);
     assert_eq!(gone.error()?["detail"], "service not found");
-    assert!(server.stop().success());
+    assert!(server.stop().await.success());
     Ok(())
 }
 
@@ -359,7 +359,7 @@ async fn a_go_service_keeps_records_and_blobs() -> Result<()> {
         ("acid-latest", "micro")
     );
     assert_eq!(account.secret, "");
-    assert!(server.stop().success());
+    assert!(server.stop().await.success());
     Ok(())
 }
 
@@ -409,6 +409,6 @@ async fn a_go_client_reads_errors_with_lower_case_keys() -> Result<()> {
         .await?;
     assert_eq!(anonymous.error()?["id"], "store.Store.Databases");
     assert_eq!(anonymous.error()?["detail"], "An account is required");
-    assert!(server.stop().success());
+    assert!(server.stop().await.success());
     Ok(())
 }

@@ -115,7 +115,7 @@ async fn the_gateway_answers_malformed_requests() -> Result<()> {
     })
     .await?;
     assert!(rebound.status.is_client_error(), "{}", rebound.status);
-    assert!(server.stop().success());
+    assert!(server.stop().await.success());
     Ok(())
 }
 
@@ -180,7 +180,7 @@ async fn the_grpc_doors_answer_malformed_calls() -> Result<()> {
             case(&server, name, raw(&door, &bytes)).await?;
         }
     }
-    assert!(server.stop().success());
+    assert!(server.stop().await.success());
     Ok(())
 }
 
@@ -265,7 +265,7 @@ async fn hostile_archives_are_refused() -> Result<()> {
         assert!(!error.is_empty(), "{name} was taken");
         assert!(!std::path::Path::new("/tmp/outside").exists(), "{name}");
     }
-    assert!(server.stop().success());
+    assert!(server.stop().await.success());
     Ok(())
 }
 
@@ -340,7 +340,7 @@ async fn the_command_line_answers_malformed_words() -> Result<()> {
         assert!(output.stderr.contains(says), "{args:?}: {}", output.stderr);
         assert_eq!(output.stdout, "", "{args:?}");
     }
-    assert!(server.stop().success());
+    assert!(server.stop().await.success());
     Ok(())
 }
 

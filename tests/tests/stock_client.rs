@@ -99,7 +99,7 @@ async fn a_stock_client_calls_helloworld() -> Result<()> {
         .await
         .expect_err("nobody is called so");
     assert_eq!(error.code(), tonic::Code::NotFound);
-    assert!(server.stop().success());
+    assert!(server.stop().await.success());
     Ok(())
 }
 

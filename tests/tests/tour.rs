@@ -6,7 +6,7 @@ use http::Request;
 use micro_tests::{Answer, Running, Server, assert_shows, fetch, profile, wait_for};
 use nix::sys::signal::Signal;
 
-const SERVICES: &str = "api auth helloworld proxy registry runtime store";
+const SERVICES: &str = "api auth helloworld network proxy registry runtime store";
 
 #[tokio::test]
 async fn run_helloworld_and_call_it_four_ways() -> Result<()> {
@@ -22,7 +22,10 @@ async fn run_helloworld_and_call_it_four_ways() -> Result<()> {
     // Not logged in: status is not for everybody, the list of services is.
     let denied = micro(&["status"]).await;
     assert_eq!(denied.code, Some(2));
-    assert_shows(&denied.stderr, "Not authorized to perform this request");
+    assert_shows(
+        &denied.stderr,
+        "Not authorized to perform this request hint: log in with `micro login`",
+    );
     assert_shows(
         &micro(&["services"]).await.success(),
         &SERVICES.replace("helloworld ", ""),
@@ -131,7 +134,7 @@ async fn run_helloworld_and_call_it_four_ways() -> Result<()> {
         (server.get("/helloworld/call").await.status == 404).then_some(())
     })
     .await;
-    assert!(server.stop().success());
+    assert!(server.stop().await.success());
     Ok(())
 }
 
@@ -168,7 +171,7 @@ async fn core_services_are_commands_too() -> Result<()> {
     assert_eq!(watch["metadata"]["stream"], "true");
     assert_eq!(watch["request"]["type"], "WatchRequest");
     assert_eq!(service["nodes"][0]["address"], server.network().to_string());
-    assert!(server.stop().success());
+    assert!(server.stop().await.success());
     Ok(())
 }
 
@@ -192,24 +195,24 @@ async fn get_service_shows_the_schema_of_helloworld() -> Result<()> {
                 "response": { "name": "Response", "type": "Response", "values": [
                   { "name": "msg", "type": "string", "values": [] } ] },
                 "metadata": {} },
-              { "name": "Helloworld.PingPong",
-                "request": { "name": "Ping", "type": "Ping", "values": [
-                  { "name": "stroke", "type": "int64", "values": [] } ] },
-                "response": { "name": "Pong", "type": "Pong", "values": [
-                  { "name": "stroke", "type": "int64", "values": [] } ] },
-                "metadata": { "stream": "true" } },
               { "name": "Helloworld.Stream",
                 "request": { "name": "StreamingRequest", "type": "StreamingRequest", "values": [
                   { "name": "count", "type": "int64", "values": [] } ] },
                 "response": { "name": "StreamingResponse", "type": "StreamingResponse", "values": [
                   { "name": "count", "type": "int64", "values": [] } ] },
+                "metadata": { "stream": "true" } },
+              { "name": "Helloworld.PingPong",
+                "request": { "name": "Ping", "type": "Ping", "values": [
+                  { "name": "stroke", "type": "int64", "values": [] } ] },
+                "response": { "name": "Pong", "type": "Pong", "values": [
+                  { "name": "stroke", "type": "int64", "values": [] } ] },
                 "metadata": { "stream": "true" } } ],
             "nodes": [ { "id": "helloworld-…", "address": "127.0.0.1:…", "port": "0",
               "metadata": { "broker": "service", "domain": "micro", "protocol": "grpc",
                 "registry": "service", "server": "grpc", "transport": "grpc" } } ],
             "options": { "ttl": "0", "domain": "" } } ] }"#,
     );
-    assert!(server.stop().success());
+    assert!(server.stop().await.success());
     Ok(())
 }
 
@@ -234,7 +237,7 @@ async fn logs_follow_a_service_while_it_lives() -> Result<()> {
     follower.signal(Signal::SIGINT);
     let ended = follower.wait(micro_tests::PATIENCE);
     assert!(ended.is_some(), "it ends when it is asked to");
-    assert!(server.stop().success());
+    assert!(server.stop().await.success());
     Ok(())
 }
 
@@ -253,7 +256,7 @@ async fn a_service_calls_another_by_name() -> Result<()> {
     );
     let over_http = server.get("/helloworld-client/call?name=Ann").await;
     assert_eq!(over_http.text(), r#"{"msg":"Hello Ann"}"#);
-    assert!(server.stop().success());
+    assert!(server.stop().await.success());
     Ok(())
 }
 

@@ -10,7 +10,8 @@ use crate::CoreServices;
 
 impl CoreServices {
     /// A record of each service that others may find, in order of their names: name, domain and
-    /// endpoints. Version and node are for the server to add.
+    /// endpoints. Version and node are for the server to add. `Debug` is served by every service
+    /// and advertised by none, as in the reference.
     pub fn records(&self) -> Vec<Service> {
         let mut records: Vec<_> = self
             .registered()
@@ -22,6 +23,7 @@ impl CoreServices {
                     .handlers
                     .endpoints()
                     .into_iter()
+                    .filter(|endpoint| !endpoint.name.starts_with("Debug."))
                     .map(endpoint)
                     .collect(),
                 ..Service::default()
