@@ -1,6 +1,6 @@
 //! Write a micro service in twenty lines: handlers, registration, credentials, and clients of the platform.
 //!
-//! ```ignore
+//! ```text
 //! use micro::{Request, Response, Status};
 //!
 //! mod proto { micro::include_proto!("helloworld"); }

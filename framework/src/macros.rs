@@ -3,7 +3,7 @@
 /// Includes the code of a proto package, and its descriptors as `DESCRIPTORS`, as the build script
 /// wrote them with `micro_build::compile`.
 ///
-/// ```ignore
+/// ```text
 /// mod proto {
 ///     micro::include_proto!("helloworld");
 /// }

@@ -101,7 +101,7 @@ pub enum ServiceError {
 
 /// A service around tonic-generated code.
 ///
-/// ```ignore
+/// ```text
 /// fn main() -> std::process::ExitCode {
 ///     micro::Service::new("helloworld")
 ///         .handler(HelloworldServer::new(Greeter), proto::DESCRIPTORS)

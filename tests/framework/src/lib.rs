@@ -3,11 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "this crate is for tests")]
 
 pub mod platform;
+pub mod wait;
 
 use std::{
     net::SocketAddr,
     sync::{Arc, atomic::AtomicUsize, atomic::Ordering::SeqCst},
-    time::Duration,
 };
 
 use futures::{StreamExt as _, stream};
@@ -125,22 +125,4 @@ impl Kinds for Handler {
     ) -> Result<Response<Self::BothStream>, Status> {
         Ok(Response::new(request.into_inner().boxed()))
     }
-}
-
-/// Waits for a condition, for up to ten seconds.
-///
-/// # Panics
-/// When it does not come.
-pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let poll = async {
-        while !condition() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    assert!(
-        tokio::time::timeout(Duration::from_secs(10), poll)
-            .await
-            .is_ok(),
-        "never: {what}"
-    );
 }

@@ -7,7 +7,7 @@ use micro_framework_tests::{
     Handler,
     platform::Platform,
     proto::{self, kinds_server::KindsServer},
-    until,
+    wait::{until, until_async},
 };
 use tokio::{sync::oneshot, task::JoinHandle};
 
@@ -239,24 +239,22 @@ async fn one_login_serves_many_calls_and_is_renewed_in_time() {
     let client = platform.client(address);
     client.registry().get("kinds").await.unwrap();
     let started = std::time::Instant::now();
-    while platform.asked("refresh") == 0 {
+    until_async("renewed", async || {
         client.registry().get("kinds").await.unwrap();
-        assert!(started.elapsed() < Duration::from_secs(10), "never renewed");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+        platform.asked("refresh") > 0
+    })
+    .await;
     assert!(started.elapsed() >= Duration::from_millis(1000));
     assert_eq!(platform.asked("login"), 2);
 
     // A refresh token that is void: the account logs in again.
     platform.state().refreshes = false;
     platform.state().log.clear();
-    let logged_in = async {
-        while platform.asked("login") == 0 {
-            client.registry().get("kinds").await.unwrap();
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    soon(logged_in).await;
+    until_async("logged in", async || {
+        client.registry().get("kinds").await.unwrap();
+        platform.asked("login") > 0
+    })
+    .await;
     assert_eq!(platform.state().log, ["refresh", "login"]);
 
     // A token that the server knows no more: after a restart with new keys.
@@ -264,10 +262,6 @@ async fn one_login_serves_many_calls_and_is_renewed_in_time() {
     let client = platform.client(address);
     client.registry().get("kinds").await.unwrap();
     platform.state().tokens.clear();
-    let believed_again = async {
-        while client.registry().get("kinds").await.is_err() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    soon(believed_again).await;
+    let believed = async || client.registry().get("kinds").await.is_ok();
+    until_async("believed again", believed).await;
 }

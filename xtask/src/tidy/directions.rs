@@ -101,6 +101,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &["host/cli", "host/server", "xtask/workspace-hack"],
     ),
     ("tests", &["*"]),
+    (
+        "tests/framework",
+        &["framework", "framework/build", "proto"],
+    ),
     ("tests/zoo", &["plugin-api"]),
     ("xtask", &["*"]),
     ("xtask/workspace-hack", &[]),
