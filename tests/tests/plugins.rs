@@ -6,16 +6,12 @@
     reason = "a helper of tests fails as they do, by panicking"
 )]
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::path::Path;
 
 use micro_loader::{LoadOptions, Loader, OPEN_DEADLINE};
 use micro_plugin_api::{Code, Error, Host, Result};
 use micro_plugin_conformance::{blob, registry, store};
-use micro_tests::{environment, program};
+use micro_tests::{author_plugin, program};
 use tempfile::TempDir;
 
 /// A library that was loaded from a file.
@@ -76,66 +72,13 @@ async fn the_memory_plugin_refuses_settings() {
     assert!(text.contains("memory") && text.contains("path"), "{text}");
 }
 
-/// How long a plugin that somebody would write may be, in lines that are not empty.
-const AUTHOR_LINES: usize = 60;
-
-const AUTHOR_CODE: &str = include_str!("../author/lib.rs");
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plugin_from_outside_of_the_workspace_passes_the_suite() {
-    let lines = AUTHOR_CODE.lines().filter(|line| !line.trim().is_empty());
-    assert!(lines.count() < AUTHOR_LINES);
     let folder = tempfile::tempdir().unwrap();
-    let plugin = Plugin::load(&build_outside(folder.path()));
+    let plugin = Plugin::load(&author_plugin(folder.path()));
     assert_eq!(plugin.library.name(), "shelf");
     let report = store::suite()
         .run(async || plugin.open(|it| it.store()).await)
         .await;
     report.assert_passed();
-}
-
-/// Builds the author's crate in a folder that has nothing to do with the checkout.
-fn build_outside(folder: &Path) -> PathBuf {
-    let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let api = checkout.join("plugin-api");
-    let manifest = format!(
-        r#"[package]
-name = "shelf"
-version = "0.1.0"
-edition = "2024"
-
-[lib]
-crate-type = ["cdylib"]
-
-[dependencies]
-micro-plugin-api = {{ path = {api:?} }}
-"#
-    );
-    fs::create_dir(folder.join("src")).unwrap();
-    fs::write(folder.join("Cargo.toml"), manifest).unwrap();
-    fs::write(folder.join("src/lib.rs"), AUTHOR_CODE).unwrap();
-    // The versions that the checkout was tested with, and that are downloaded already.
-    fs::copy(checkout.join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
-    // Kept between runs, so that only the first one compiles the dependencies.
-    let target = program("libmicro_memory.so").with_file_name("outside");
-    let cargo = |args: &[&str]| {
-        let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-            .args(args)
-            .arg("--offline")
-            .env_clear()
-            .envs(environment(folder))
-            .env("CARGO_TARGET_DIR", &target)
-            .env("CARGO_PROFILE_DEV_DEBUG", "false")
-            .current_dir(folder)
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "cargo {args:?}: {said}");
-    };
-    cargo(&["build"]);
-    let library = folder.join("libshelf.so");
-    fs::copy(target.join("debug/libshelf.so"), &library).unwrap();
-    // This folder's crate is another one to cargo than that of the last run.
-    cargo(&["clean", "--package", "shelf"]);
-    library
 }
