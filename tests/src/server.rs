@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     env,
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -45,6 +45,7 @@ struct Addresses {
 /// What a server is to be, before it is started.
 #[derive(Debug)]
 pub struct ServerBuilder {
+    program: PathBuf,
     home: TempDir,
     profile: String,
     env: BTreeMap<OsString, OsString>,
@@ -83,6 +84,7 @@ impl ServerBuilder {
         });
         set("MICRO_BUILD_CACHE", cache);
         Self {
+            program: program("micro"),
             home,
             profile: profile.to_owned(),
             env,
@@ -114,6 +116,14 @@ impl ServerBuilder {
         self
     }
 
+    /// Takes this binary, with what is installed beside it, in place of the checkout's.
+    #[must_use]
+    pub fn installed(mut self, program: impl Into<PathBuf>) -> Self {
+        self.program = program.into();
+        self.env.remove(OsStr::new("MICRO_SDK_PATH"));
+        self
+    }
+
     /// Sets a variable in the environment of the server and of its command lines.
     #[must_use]
     pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
@@ -129,7 +139,7 @@ impl ServerBuilder {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(program("micro"));
+        let mut command = Command::new(&self.program);
         command
             .arg("server")
             .args(&self.args)
@@ -172,6 +182,7 @@ impl ServerBuilder {
         .await;
         let addresses = serde_json::from_str(&addresses).expect("addresses are JSON");
         Server {
+            program: self.program,
             home: self.home,
             env: self.env,
             log,
@@ -200,6 +211,7 @@ impl ServerBuilder {
 #[derive(Debug)]
 pub struct Server {
     process: Running,
+    program: PathBuf,
     addresses: Addresses,
     env: BTreeMap<OsString, OsString>,
     log: PathBuf,
@@ -272,7 +284,7 @@ impl Server {
 
     /// A command line against this server, to be run as the caller likes.
     pub fn command<A: Into<OsString>>(&self, args: impl IntoIterator<Item = A>) -> Command {
-        let mut command = Command::new(program("micro"));
+        let mut command = Command::new(&self.program);
         command
             .args(args.into_iter().map(Into::into))
             .env_clear()
@@ -318,7 +330,16 @@ impl Server {
     /// # Panics
     /// If it does not end within [`BUILD_PATIENCE`].
     pub async fn run_example(&self, name: &str) -> Ran {
-        let command = self.command(["run".to_owned(), example(name)]);
+        self.run_source([example(name)]).await
+    }
+
+    /// `micro run` with these arguments, of a source that may have to be compiled first.
+    ///
+    /// # Panics
+    /// If it does not end within [`BUILD_PATIENCE`].
+    pub async fn run_source<A: Into<OsString>>(&self, args: impl IntoIterator<Item = A>) -> Ran {
+        let args = args.into_iter().map(Into::into);
+        let command = self.command(["run".into()].into_iter().chain(args));
         self.run(command, "", BUILD_PATIENCE).await
     }
 

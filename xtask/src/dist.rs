@@ -4,8 +4,12 @@
 //! sources that a server patches into the services it builds.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
+    io,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::{Context as _, Result};
@@ -23,9 +27,9 @@ const SDK: [&str; 4] = ["proto", "proto/wire", "framework", "framework/build"];
 /// Pack what a user installs into one archive.
 #[derive(Args)]
 pub(crate) struct Dist {
-    /// Where to put the archive.
-    #[arg(long, default_value = "dist")]
-    output: PathBuf,
+    /// The folder to put the archive in; `dist` in the checkout by default.
+    #[arg(long)]
+    output: Option<PathBuf>,
 
     /// Pack the debug build: quick, for trying the archive itself.
     #[arg(long)]
@@ -39,10 +43,14 @@ impl Dist {
         build_with_server(build, &plugins)?;
 
         let name = format!("micro-{}-{}", version()?, host()?);
-        let folder = root().join(&self.output);
+        let folder = self.output.unwrap_or_else(|| root().join("dist"));
         fs::create_dir_all(&folder)?;
         let path = folder.join(format!("{name}.tar.gz"));
-        let mut archive = Archive::create(&path, &name)?;
+        let compression = match build {
+            Build::Debug => Compression::fast(),
+            Build::Release => Compression::best(),
+        };
+        let mut archive = Archive::create(&path, &name, compression)?;
         archive.file(&build.folder().join("micro"), "bin/micro")?;
         for plugin in &plugins {
             let library = format!("libmicro_{plugin}.so");
@@ -123,35 +131,60 @@ fn host() -> Result<String> {
 }
 
 /// A gzipped tar whose entries all stand below one folder.
+///
+/// It says of each folder and file who may change it, since a server loads no library that others
+/// could replace: what an archive does not say depends on whoever unpacks it.
 struct Archive {
     tar: tar::Builder<GzEncoder<File>>,
     top: String,
+    folders: BTreeSet<PathBuf>,
 }
 
 impl Archive {
-    fn create(path: &Path, top: &str) -> Result<Self> {
+    fn create(path: &Path, top: &str, compression: Compression) -> Result<Self> {
         let file =
             File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-        let mut tar = tar::Builder::new(GzEncoder::new(file, Compression::default()));
-        tar.mode(tar::HeaderMode::Deterministic);
         Ok(Self {
-            tar,
+            tar: tar::Builder::new(GzEncoder::new(file, compression)),
             top: top.to_owned(),
+            folders: BTreeSet::new(),
         })
     }
 
     fn file(&mut self, from: &Path, to: &str) -> Result<()> {
-        self.tar
-            .append_path_with_name(from, format!("{}/{to}", self.top))
-            .with_context(|| format!("cannot pack {}", from.display()))
+        let pack = || format!("cannot pack {}", from.display());
+        let mut file = File::open(from).with_context(pack)?;
+        let facts = file.metadata().with_context(pack)?;
+        let executable = facts.permissions().mode() & 0o100 != 0;
+        let mode = if executable { 0o755 } else { 0o644 };
+        let modified = facts.modified().with_context(pack)?;
+        let mut header = header(facts.len(), mode, modified);
+        self.entry(&mut header, to, &mut file)
     }
 
     fn text(&mut self, text: &str, to: &str) -> Result<()> {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(text.len() as u64);
-        header.set_mode(0o644);
+        let mut header = header(text.len() as u64, 0o644, SystemTime::now());
+        self.entry(&mut header, to, &mut text.as_bytes())
+    }
+
+    fn entry(
+        &mut self,
+        header: &mut tar::Header,
+        to: &str,
+        content: &mut dyn io::Read,
+    ) -> Result<()> {
+        let path = Path::new(&self.top).join(to);
+        let mut above: Vec<_> = path.ancestors().skip(1).collect();
+        above.retain(|folder| !folder.as_os_str().is_empty());
+        for folder in above.into_iter().rev() {
+            if self.folders.insert(folder.to_owned()) {
+                let mut header = self::header(0, 0o755, SystemTime::now());
+                header.set_entry_type(tar::EntryType::Directory);
+                self.tar.append_data(&mut header, folder, io::empty())?;
+            }
+        }
         self.tar
-            .append_data(&mut header, format!("{}/{to}", self.top), text.as_bytes())
+            .append_data(header, &path, content)
             .with_context(|| format!("cannot pack {to}"))
     }
 
@@ -159,4 +192,15 @@ impl Archive {
         self.tar.into_inner()?.finish()?.sync_all()?;
         Ok(())
     }
+}
+
+/// The header of an entry that belongs to root. The time is kept: cargo tells by it whether a
+/// source has changed since it was last built.
+fn header(size: u64, mode: u32, modified: SystemTime) -> tar::Header {
+    let mut header = tar::Header::new_gnu();
+    header.set_size(size);
+    header.set_mode(mode);
+    let since = modified.duration_since(UNIX_EPOCH).unwrap_or_default();
+    header.set_mtime(since.as_secs());
+    header
 }
