@@ -7,12 +7,14 @@ use std::{
 };
 
 use micro_plugin_api::__abi::{API_MAJOR, Manifest, TARGET};
-use nix::unistd::Uid;
+use nix::unistd::{Gid, Group, Uid, User};
 
 use crate::LoadError;
 
-/// Write permission of the group and of everybody.
-const OTHERS_WRITE: u32 = 0o022;
+/// Write permission of the group.
+const GROUP_WRITE: u32 = 0o020;
+/// Write permission of everybody.
+const OTHERS_WRITE: u32 = 0o002;
 const STICKY: u32 = 0o1000;
 
 /// rustc 1.98.0 can leave entries of function tables empty (rust-lang/rust#161441).
@@ -52,7 +54,9 @@ fn check(plugin: &str, path: &Path, facts: &Metadata, folder: bool) -> Result<()
     let mode = facts.permissions().mode() & 0o7777;
     // In a sticky folder nobody can rename or remove what is another's: /tmp is fine.
     let protected = folder && owner == 0 && mode & STICKY != 0;
-    if mode & OTHERS_WRITE != 0 && !protected {
+    let others = mode & OTHERS_WRITE != 0
+        || mode & GROUP_WRITE != 0 && !is_private(Gid::from_raw(facts.gid()), Uid::from_raw(owner));
+    if others && !protected {
         return Err(LoadError::Writable {
             plugin: plugin.to_owned(),
             path: path.to_owned(),
@@ -60,6 +64,21 @@ fn check(plugin: &str, path: &Path, facts: &Metadata, folder: bool) -> Result<()
         });
     }
     Ok(())
+}
+
+/// Whether a group is the owner's own. Many systems give each user a group of their own name, and
+/// then let the group write to whatever is made: a checkout, and all that cargo builds in it.
+fn is_private(group: Gid, owner: Uid) -> bool {
+    let (Ok(Some(group)), Ok(Some(owner))) = (Group::from_gid(group), User::from_uid(owner)) else {
+        return false;
+    };
+    has_only(&group, &owner)
+}
+
+fn has_only(group: &Group, owner: &User) -> bool {
+    group.gid == owner.gid
+        && group.name == owner.name
+        && group.mem.iter().all(|member| *member == owner.name)
 }
 
 /// Checks that what the library says of itself fits this server.
@@ -91,4 +110,29 @@ pub(crate) fn manifest(plugin: &str, manifest: &Manifest) -> Result<(), LoadErro
         });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_private_if_it_is_the_users_own_and_nobody_elses() {
+        let me = User::from_uid(Uid::effective()).unwrap().unwrap();
+        let group = |name: &str, gid: Gid, members: &[&str]| {
+            let mut group = Group::from_gid(Gid::from_raw(0)).unwrap().unwrap();
+            group.name = name.to_owned();
+            group.gid = gid;
+            group.mem = members.iter().map(|&member| member.to_owned()).collect();
+            group
+        };
+        let name = me.name.as_str();
+        assert!(has_only(&group(name, me.gid, &[]), &me));
+        assert!(has_only(&group(name, me.gid, &[name]), &me));
+        assert!(!has_only(&group(name, me.gid, &[name, "another"]), &me));
+        assert!(!has_only(&group("users", me.gid, &[]), &me));
+        let other = Gid::from_raw(me.gid.as_raw() + 1);
+        assert!(!has_only(&group(name, other, &[]), &me));
+        assert!(!is_private(Gid::from_raw(u32::MAX - 1), me.uid));
+    }
 }
