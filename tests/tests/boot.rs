@@ -95,7 +95,9 @@ async fn core_services_are_in_the_registry_at_the_network_door() {
         let id = nodes[0]["id"].as_str().unwrap();
         servers.push(id.strip_prefix(&format!("{name}-")).unwrap().to_owned());
         let endpoints = service["endpoints"].as_array().unwrap();
-        assert!(!endpoints.is_empty(), "{name} has endpoints");
+        // A door has none of its own: `Debug`, which every service serves, is not advertised.
+        let door = ["api", "network", "proxy"].contains(&name);
+        assert_eq!(endpoints.is_empty(), door, "{name}");
     }
     servers.dedup();
     assert_eq!(servers.len(), 1, "one server has one id");
