@@ -73,9 +73,9 @@ impl Doors {
             grpc_address: Some(sockets.proxy.address().to_string()),
             ..micro_gateway::Settings::default()
         };
-        let api = sockets.api.listen()?;
-        let proxy = sockets.proxy.listen()?;
-        let network = sockets.network.listen()?;
+        let api = sockets.api.into_listeners()?;
+        let proxy = sockets.proxy.into_listeners()?;
+        let network = sockets.network.into_listeners()?;
         let mut threads = Vec::with_capacity(api.len());
         for (core, ((api, proxy), network)) in api.into_iter().zip(proxy).zip(network).enumerate() {
             let thread = Thread {

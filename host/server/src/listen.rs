@@ -10,8 +10,8 @@ use crate::ServerError;
 /// How many connections may wait to be accepted.
 const BACKLOG: i32 = 1024;
 
-/// An address that is ours, with one socket for each core. Nothing is accepted before
-/// [`Bound::listen`].
+/// An address that is ours, with one socket for each core. Who connects already waits until the
+/// sockets are served.
 #[derive(Debug)]
 pub(crate) struct Bound {
     address: SocketAddr,
@@ -23,8 +23,10 @@ impl Bound {
     /// Takes `address` for `count` listeners. Port 0 is any free one. `flag` is what error
     /// messages tell to set.
     ///
-    /// The first socket is bound without `SO_REUSEPORT`, which fails if anybody has the address,
-    /// another server of the same user included; only then does it let the others join it.
+    /// The first socket is bound and listens without `SO_REUSEPORT`, which fails if anybody has the
+    /// address, another server of the same user included; only then does it let the others join
+    /// it. (Bound alone is not enough: `SO_REUSEADDR` lets two sockets bind one address as long as
+    /// neither listens.)
     pub(crate) fn new(
         address: SocketAddr,
         count: usize,
@@ -40,6 +42,7 @@ impl Bound {
         };
         let first = socket(address).map_err(failed)?;
         first.bind(&address.into()).map_err(failed)?;
+        first.listen(BACKLOG).map_err(failed)?;
         first.set_reuse_port(true).map_err(failed)?;
         let address = first
             .local_addr()
@@ -51,6 +54,7 @@ impl Bound {
             let next = socket(address).map_err(failed)?;
             next.set_reuse_port(true).map_err(failed)?;
             next.bind(&address.into()).map_err(failed)?;
+            next.listen(BACKLOG).map_err(failed)?;
             sockets.push(next);
         }
         Ok(Self {
@@ -65,14 +69,13 @@ impl Bound {
         self.address
     }
 
-    /// From now on connections are accepted: one listener for each core, non-blocking. (The one
-    /// place where a listener could come to speak TLS.)
-    pub(crate) fn listen(self) -> Result<Vec<TcpListener>, ServerError> {
+    /// One listener for each core, non-blocking. (The one place where a listener could come to
+    /// speak TLS.)
+    pub(crate) fn into_listeners(self) -> Result<Vec<TcpListener>, ServerError> {
         let (address, flag) = (self.address, self.flag);
         self.sockets
             .into_iter()
             .map(|socket| {
-                socket.listen(BACKLOG)?;
                 socket.set_nonblocking(true)?;
                 Ok(TcpListener::from(socket))
             })
@@ -109,7 +112,7 @@ mod tests {
         let bound = Bound::new(any(), 3, "api_address").expect("a port");
         let address = bound.address();
         assert_ne!(address.port(), 0);
-        let listeners = bound.listen().expect("listeners");
+        let listeners = bound.into_listeners().expect("listeners");
         assert_eq!(listeners.len(), 3);
         for listener in &listeners {
             assert_eq!(listener.local_addr().expect("an address"), address);
@@ -124,7 +127,7 @@ mod tests {
         let taken = format!("{address} is in use; stop that process or set --proxy_address");
         let error = Bound::new(address, 2, "proxy_address").expect_err("taken");
         assert_eq!(error.to_string(), taken, "bound");
-        let listeners = first.listen().expect("listeners");
+        let listeners = first.into_listeners().expect("listeners");
         let error = Bound::new(address, 2, "proxy_address").expect_err("taken");
         assert_eq!(error.to_string(), taken, "listening");
         drop(listeners);

@@ -32,6 +32,10 @@ pub(crate) fn init(level: &str) -> Result<(), ServerError> {
 fn filter(level: &str) -> Result<Targets, ServerError> {
     let level = level.trim();
     let wrong = || ServerError::LogLevel(level.to_owned());
+    if level.is_empty() {
+        // To the library that is a level: `error`.
+        return Err(wrong());
+    }
     if level.contains([',', '=']) {
         return level.parse().map_err(|_| wrong());
     }
