@@ -8,6 +8,11 @@ use micro_cli::{
 };
 use micro_server::{DEFAULT_GRACE, ServerConfig};
 
+/// The C library's allocator keeps for ever what a burst of large messages took; this one gives it
+/// back.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A process's life: it is a command, which ends with its answer, or a server, which tells where
 /// it listens and serves until it is asked to stop.
 fn main() -> ExitCode {
