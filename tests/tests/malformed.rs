@@ -109,6 +109,37 @@ async fn the_gateway_answers_malformed_requests() -> Result<()> {
     for (name, bytes) in garbage_bytes() {
         case(&server, name, raw(&server.api().to_string(), &bytes)).await?;
     }
+    let heads = [
+        (
+            "a broken header",
+            "GET / HTTP/1.1\r\n\u{7f}: x\r\n\r\n",
+            "400",
+        ),
+        ("no HTTP at all", "hello\r\n\r\n", "400"),
+        (
+            "two lengths",
+            "POST / HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
+            "400",
+        ),
+        // Old clients end a body with a line of their own.
+        (
+            "a line after a request",
+            "GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n\r\n",
+            "200",
+        ),
+    ];
+    for (name, head, status) in heads {
+        let text = case(
+            &server,
+            name,
+            raw(&server.api().to_string(), head.as_bytes()),
+        )
+        .await?;
+        assert!(
+            text.starts_with(&format!("HTTP/1.1 {status}")),
+            "{name}: {text:?}"
+        );
+    }
     let rebound = case(&server, "a host that is not this machine", async {
         let request = Request::get(format!("http://{}/registry/listServices", server.api()));
         fetch(request.header("host", "evil.example").body("")?).await

@@ -15,7 +15,7 @@ use crate::{
     BuildError, BuildOptions, LineSink, command,
     command::{Failure, Tail},
     lock::CacheLock,
-    mirror, paths,
+    mirror, owner, paths,
     paths::Facts,
 };
 
@@ -42,6 +42,16 @@ pub(crate) async fn build(
     let configuration = patches(options, &facts);
     let metadata = metadata(&mirror, &configuration, options, lines).await?;
     let (package, binary) = choose(&metadata, &mirror, &options.name)?;
+    owner::claim(
+        &options.cache_dir.join("owners"),
+        metadata
+            .packages
+            .iter()
+            .map(|package| package.name.as_str()),
+        &options.identity,
+        &mirror,
+    )
+    .map_err(|error| BuildError::io("cannot note who builds in", &options.cache_dir, error))?;
     let built = compile(&mirror, &configuration, package, binary, options, lines).await?;
     let program = options.output_dir.join(binary);
     fs::create_dir_all(&options.output_dir)

@@ -10,6 +10,7 @@ mod executable;
 mod lock;
 mod manifest;
 mod mirror;
+mod owner;
 mod paths;
 mod toolchain;
 

@@ -52,13 +52,16 @@ fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// The framework's sources: those that were named, or those that were installed with this
-/// program.
+/// The framework's sources: those that were named, those that were installed with this program, or
+/// those of the checkout that it was built from.
 fn sdk(config: &ServerConfig) -> Option<PathBuf> {
     config.sdk.as_deref().map(absolute).or_else(|| {
         let program = std::env::current_exe().ok()?;
         let installed = program.parent()?.parent()?.join("share/micro/sdk");
-        installed.is_dir().then_some(installed)
+        let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2)?;
+        [installed, checkout.to_owned()]
+            .into_iter()
+            .find(|folder| folder.join("framework/Cargo.toml").is_file())
     })
 }
 

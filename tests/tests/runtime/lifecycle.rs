@@ -207,8 +207,7 @@ async fn a_build_is_told_line_by_line() {
     let events = bench.events("bad", ERROR).await;
     let lines: Vec<_> = events
         .iter()
-        .map(|event| event.build_line.as_str())
-        .filter(|line| !line.is_empty())
+        .flat_map(|event| event.build_line.lines())
         .collect();
     assert!(
         lines.contains(&"compiling") && lines.contains(&"oops"),

@@ -449,3 +449,24 @@ async fn builds_that_share_a_cache_wait_for_each_other() {
     drop(lock);
     bench.build().await.unwrap();
 }
+
+#[tokio::test]
+async fn two_sources_with_a_package_of_one_name_stay_apart() {
+    let one = Bench::new(&[
+        ("Cargo.toml", &package("")),
+        ("src/main.rs", "fn main() { println!(\"one\") }"),
+    ]);
+    let two = Bench::new(&[
+        ("Cargo.toml", &package("")),
+        ("src/main.rs", "fn main() { println!(\"two\") }"),
+    ]);
+    let other = BuildOptions {
+        identity: "micro/other/latest".to_owned(),
+        cache_dir: one.options().cache_dir,
+        ..two.options()
+    };
+    for _ in 0..2 {
+        assert_eq!(output(&one.build().await.unwrap()), "one\n");
+        assert_eq!(output(&two.build_with(&other).await.unwrap()), "two\n");
+    }
+}

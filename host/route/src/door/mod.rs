@@ -121,7 +121,6 @@ pub fn http1() -> http1::Builder {
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(HTTP1_IDLE)
-        .max_buf_size(HEADER_LIMIT as usize)
-        .pipeline_flush(true);
+        .max_buf_size(HEADER_LIMIT as usize);
     builder
 }

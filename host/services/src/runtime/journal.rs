@@ -15,6 +15,10 @@ use super::status::Status;
 /// How many events are kept; the oldest go first.
 const KEPT: usize = 4096;
 
+/// How many bytes of lines are told together: a loud build would be a flood of tiny messages else,
+/// which a watcher's HTTP/2 takes for an attack.
+const TOGETHER: usize = 16 * 1024;
+
 /// The events of one run, from its beginning.
 pub(crate) struct Journal {
     state: Mutex<State>,
@@ -98,14 +102,27 @@ impl Journal {
     }
 
     /// The event at `at`, or the oldest that is kept, with where the next one is; `Err(closed)`
-    /// when there is none for now.
+    /// when there is none for now. Lines of a build that follow each other come as one event.
     pub(crate) fn get(&self, at: usize) -> Result<(WatchEvent, usize), bool> {
         let state = self.lock();
         let at = at.max(state.dropped);
-        match state.events.get(at - state.dropped) {
-            Some(event) => Ok((event.clone(), at + 1)),
-            None => Err(state.closed),
+        let mut events = state.events.iter().skip(at - state.dropped);
+        let Some(first) = events.next() else {
+            return Err(state.closed);
+        };
+        let (mut event, mut next) = (first.clone(), at + 1);
+        if !event.build_line.is_empty() {
+            for more in events {
+                let line = &more.build_line;
+                if line.is_empty() || event.build_line.len() + line.len() > TOGETHER {
+                    break;
+                }
+                event.build_line.push('\n');
+                event.build_line.push_str(line);
+                next += 1;
+            }
         }
+        Ok((event, next))
     }
 }
 
@@ -158,7 +175,14 @@ mod tests {
         for line in 0..=KEPT {
             journal.line(&line.to_string());
         }
-        let (event, next) = journal.get(0).unwrap();
-        assert_eq!((event.build_line.as_str(), next), ("1", 2));
+        let (event, mut at) = journal.get(0).unwrap();
+        assert!(event.build_line.starts_with("1\n2\n"), "the oldest is gone");
+        assert!(event.build_line.len() <= TOGETHER + KEPT);
+        let mut lines = event.build_line.lines().count();
+        while let Ok((event, next)) = journal.get(at) {
+            lines += event.build_line.lines().count();
+            at = next;
+        }
+        assert_eq!((lines, at), (KEPT, KEPT + 1));
     }
 }

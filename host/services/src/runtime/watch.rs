@@ -1,5 +1,7 @@
 //! `Runtime.Watch`: the journal of a run as a stream, from one run to the next.
 
+use std::time::Duration;
+
 use futures::{StreamExt, stream, stream::BoxStream};
 use micro_plugin_api::{Call, runtime::InstanceKey};
 use micro_proto::runtime::WatchEvent;
@@ -8,6 +10,10 @@ use tonic::Status;
 
 use super::{Manager, record};
 use crate::error;
+
+/// How long lines of a build are gathered: a message for each line of a loud one is more than a
+/// client's HTTP/2 takes.
+const GATHERING: Duration = Duration::from_millis(50);
 
 const ID: &str = "runtime.Runtime.Watch";
 
@@ -42,8 +48,13 @@ pub(super) async fn events(
             loop {
                 match journal.get(at) {
                     Ok((event, next)) => {
+                        let is_build = !event.build_line.is_empty();
                         at = next;
                         yield Ok(event);
+                        if is_build {
+                            // What is printed meanwhile comes together.
+                            tokio::time::sleep(GATHERING).await;
+                        }
                     }
                     Err(true) => break,
                     // The sender lives as long as the journal.

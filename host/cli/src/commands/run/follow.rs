@@ -108,9 +108,9 @@ impl Seen {
                 self.build.clear();
             }
         }
-        if !event.build_line.is_empty() {
-            lines.push(event.build_line.clone());
-            self.build.push(event.build_line.clone());
+        for line in event.build_line.lines() {
+            lines.push(line.to_owned());
+            self.build.push(line.to_owned());
         }
         lines
     }
