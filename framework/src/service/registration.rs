@@ -55,7 +55,11 @@ impl Registration {
     pub(super) async fn keep(self, stop: impl Future<Output = ()>) -> Result<(), ServiceError> {
         tokio::pin!(stop);
         let first = tokio::select! {
-            () = &mut stop => return Ok(()),
+            () = &mut stop => {
+                // The server may have taken it in all the same: its answer may be under way.
+                self.farewell().await;
+                return Ok(());
+            }
             first = self.until_answered() => first,
         };
         first.map_err(|source| ServiceError::Refused {
