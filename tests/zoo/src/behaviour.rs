@@ -16,7 +16,7 @@ pub(crate) const PANIC_TWICE: &str = "panic-twice";
 pub(crate) const HANG: &str = "hang";
 /// Waits for ever; dropped, it panics.
 pub(crate) const PANIC_IN_DROP: &str = "panic-in-drop";
-/// Holds its thread for 50 ms.
+/// Holds its thread for half a second.
 pub(crate) const BLOCK: &str = "block";
 /// Holds its thread for a second.
 pub(crate) const STUCK: &str = "stuck";
@@ -54,7 +54,7 @@ impl Zoo {
                 self.journal.write("hanging");
                 future::pending::<()>().await;
             }
-            BLOCK => hold_thread(Duration::from_millis(50)),
+            BLOCK => hold_thread(Duration::from_millis(500)),
             STUCK => hold_thread(Duration::from_secs(1)),
             SLOW => tokio::time::sleep(self.slow).await,
             LOG => self.log(),
