@@ -1,11 +1,14 @@
 //! What a call brings with it, and what the calls that its handler makes take along.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::{task::futures::TaskLocalFuture, time::Instant};
 
-use crate::wire::metadata;
+use crate::{
+    Error,
+    wire::{error::CLIENT_ID, metadata},
+};
 
 tokio::task_local! {
     static CURRENT: Context;
@@ -50,10 +53,27 @@ impl Context {
         CURRENT.sync_scope(self.clone(), run)
     }
 
-    /// A value that the caller sent; keys are lower-case.
+    /// A value that the caller sent; keys are case-insensitive.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
         self.headers.get(key)?.to_str().ok()
+    }
+
+    /// All values that are text, by lower-case key; of several the first.
+    #[must_use]
+    pub fn values(&self) -> BTreeMap<String, String> {
+        let text = |key: &HeaderName| Some((key.to_string(), self.get(key.as_str())?.to_owned()));
+        self.headers.keys().filter_map(text).collect()
+    }
+
+    /// The same context with this value in place of what the key had.
+    ///
+    /// # Errors
+    /// 400 if key or value cannot be a header.
+    pub fn with(mut self, key: &str, value: &str) -> Result<Self, Error> {
+        let (name, value) = header(key, value)?;
+        Arc::make_mut(&mut self.headers).insert(name, value);
+        Ok(self)
     }
 
     /// The namespace that the call was made in.
@@ -85,6 +105,15 @@ impl Context {
             }
         }
     }
+}
+
+/// Metadata as a header, which authorization is a secret one of.
+pub(crate) fn header(key: &str, value: &str) -> Result<(HeaderName, HeaderValue), Error> {
+    let bad = |what| Error::bad_request(CLIENT_ID, format!("invalid metadata {what}: {key:?}"));
+    let name = HeaderName::try_from(key).map_err(|_| bad("key"))?;
+    let mut value = HeaderValue::try_from(value).map_err(|_| bad("value of"))?;
+    value.set_sensitive(name == http::header::AUTHORIZATION);
+    Ok((name, value))
 }
 
 /// Whether a key belongs to the whole chain of calls rather than to one of them.
@@ -147,5 +176,20 @@ mod tests {
         keys.sort_unstable();
         assert_eq!(keys, ["foobar", "micro-namespace", "micro-trace-id"]);
         assert_eq!(outgoing["foobar"], "2");
+    }
+
+    #[test]
+    fn a_value_can_be_set_in_place_of_another() {
+        let mut incoming = HeaderMap::new();
+        incoming.append("foobar", "1".parse().unwrap());
+        incoming.append("foobar", "2".parse().unwrap());
+        let context = Context::of(&incoming);
+        let changed = context.clone().with("Foobar", "3").unwrap();
+        assert_eq!(context.get("FOOBAR"), Some("1"));
+        let values = [("foobar".to_owned(), "3".to_owned())];
+        assert_eq!(changed.values(), BTreeMap::from(values));
+        for (key, value) in [("a b", "1"), ("", "1"), ("a", "1\n2")] {
+            assert_eq!(Context::default().with(key, value).unwrap_err().code, 400);
+        }
     }
 }

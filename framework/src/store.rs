@@ -1,12 +1,7 @@
 //! The store: records by key, in the namespace's database and the service's own table unless told otherwise.
 //!
 //! ```no_run
-//! # async fn f() -> Result<(), micro::Error> {
-//! let store = micro::client().store();
-//! store.write(micro::store::Record::new("user-1", "Jane")).await?;
-//! let jane = store.read("user-1").await?;
-//! let users = store.read_many(micro::store::Query::prefix("user-").limit(10)).await?;
-//! # Ok(()) }
+#![doc = include_str!("../examples/store.rs")]
 //! ```
 
 use std::{collections::BTreeMap, time::Duration};

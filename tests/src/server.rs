@@ -343,6 +343,30 @@ impl Server {
         self.run(command, "", BUILD_PATIENCE).await
     }
 
+    /// Runs a program that is a client of this server, on the first account, to its end.
+    ///
+    /// # Panics
+    /// If it is still there after `patience`.
+    pub async fn run_program(&self, program: &Path, args: &[&str], patience: Duration) -> Ran {
+        self.run(self.client_program(program, args), "", patience)
+            .await
+    }
+
+    /// A program that is a client of this server, on the first account, to be run as the caller likes.
+    pub fn client_program(&self, program: &Path, args: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        command
+            .args(args)
+            .env_clear()
+            .env("HOME", self.home())
+            .env("MICRO_PROXY", self.proxy().to_string())
+            .env("MICRO_AUTH_ID", "admin")
+            .env("MICRO_AUTH_SECRET", "micro")
+            .current_dir(self.home())
+            .stdin(Stdio::null());
+        command
+    }
+
     async fn run(&self, command: Command, input: &str, patience: Duration) -> Ran {
         let (home, input) = (self.home().to_owned(), input.to_owned());
         let running =

@@ -22,8 +22,10 @@ pub(crate) struct Test {
 
 impl Test {
     pub(crate) fn run(self) -> Result<()> {
-        // `cargo test` does not build the libraries that tests load at run time.
-        run(&mut cargo(["build", "--workspace"]))?;
+        // `cargo test` does not build the libraries that tests load at run time, nor, asked for
+        // some tests only, the examples that they run.
+        let whole = ["build", "--workspace", "--lib", "--bins", "--examples"];
+        run(&mut cargo(whole))?;
         let mut command = cargo(["test", "--workspace", "--no-fail-fast"]);
         if self.end_to_end {
             for name in end_to_end_tests()? {

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::HeaderMap;
 
-use crate::{Error, wire::error::CLIENT_ID};
+use crate::{Error, context};
 
 /// Options of a call; what is not set is as the client says.
 #[derive(Clone, Debug, Default)]
@@ -85,10 +85,7 @@ impl CallOptions {
     /// # Errors
     /// 400 if key or value cannot be a header.
     pub fn metadata(mut self, key: &str, value: &str) -> Result<Self, Error> {
-        let bad = |what| Error::bad_request(CLIENT_ID, format!("invalid metadata {what}: {key:?}"));
-        let name = HeaderName::try_from(key).map_err(|_| bad("key"))?;
-        let mut value = HeaderValue::try_from(value).map_err(|_| bad("value of"))?;
-        value.set_sensitive(name == http::header::AUTHORIZATION);
+        let (name, value) = context::header(key, value)?;
         self.metadata.insert(name, value);
         Ok(self)
     }

@@ -27,7 +27,7 @@ use crate::{
     Client, Error,
     client::Builder as ClientBuilder,
     env::Environment,
-    logging,
+    logger,
     wire::{Handlers, json::MethodsError},
 };
 use registration::Registration;
@@ -215,7 +215,7 @@ impl Service {
     #[must_use]
     pub fn run(self) -> ExitCode {
         let environment = self.environment.clone().unwrap_or_else(Environment::read);
-        logging::start(environment.log_level.as_deref());
+        logger::start(environment.log_level.as_deref());
         let service = self.name.clone();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()

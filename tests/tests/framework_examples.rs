@@ -1,0 +1,24 @@
+//! The examples that the framework's documentation shows, run against a real server.
+
+use micro_tests::{PATIENCE, Ran, Server, assert_shows, profile, program};
+
+/// Runs an example of the framework to its end, on the first account.
+async fn run(server: &Server, name: &str) -> Ran {
+    let program = program(&format!("examples/{name}"));
+    server.run_program(&program, &[], PATIENCE).await
+}
+
+#[tokio::test]
+async fn store() {
+    let mut server = Server::start(&profile()).await;
+    let printed = run(&server, "store").await.success();
+    assert_shows(
+        &printed,
+        r#"{"id":"id1","name":"Jane","class":"firstGrade","avgScore":98}
+           {"id":"id2","name":"Alice","class":"secondGrade","avgScore":92}
+           {"id":"id3","name":"Joe","class":"secondGrade","avgScore":89}
+           usersByAvgScore/098/id1
+           usersByAvgScore/094/id4"#,
+    );
+    assert!(server.stop().await.success());
+}
