@@ -19,6 +19,6 @@ pub use crate::{
     },
     store::{
         Commit, Cursor, Expiry, Fields, ListQuery, Operation, Order, Page, Precondition, Put,
-        Record, Table, Version,
+        Record, RecordChange, Table, Version, Watchers,
     },
 };

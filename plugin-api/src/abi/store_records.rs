@@ -10,11 +10,11 @@ use super::{
     records::{PairRecord, PairRef},
 };
 use crate::{
-    Error, Result,
+    Bytes, Error, Result,
     blob::{BlobInfo, BlobMeta, BlobPage, BlobQuery},
     store::{
         Commit, Cursor, Expiry, Fields, ListQuery, Operation, Order, Page, Precondition, Put,
-        Record, Table, Version,
+        Record, RecordChange, Table, Version,
     },
 };
 
@@ -81,6 +81,48 @@ impl From<RecordRecord> for Record {
                 .collect(),
             version: Version(record.version),
             expiry: record.expiry.into_option().map(Expiry),
+        }
+    }
+}
+
+/// A record that was written; with `deleted`, one of which key and version alone are told.
+#[repr(C)]
+#[derive(StableAbi)]
+pub(crate) struct RecordChangeRecord {
+    deleted: bool,
+    record: RecordRecord,
+}
+
+impl From<RecordChange> for RecordChangeRecord {
+    fn from(change: RecordChange) -> Self {
+        match change {
+            RecordChange::Put(record) => Self {
+                deleted: false,
+                record: record.into(),
+            },
+            RecordChange::Deleted { key, version } => Self {
+                deleted: true,
+                record: RecordRecord {
+                    key: key.into(),
+                    value: Bytes::new().into(),
+                    metadata: RVec::new(),
+                    version: version.0,
+                    expiry: ROption::RNone,
+                },
+            },
+        }
+    }
+}
+
+impl From<RecordChangeRecord> for RecordChange {
+    fn from(change: RecordChangeRecord) -> Self {
+        if change.deleted {
+            Self::Deleted {
+                key: change.record.key.into_string(),
+                version: Version(change.record.version),
+            }
+        } else {
+            Self::Put(change.record.into())
         }
     }
 }

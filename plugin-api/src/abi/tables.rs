@@ -16,7 +16,7 @@ use super::{
     records::{CallRecord, ErrorRecord, InstanceRef, OpenedRecord},
     store_records::{
         BlobInfoRecord, BlobKeyRef, BlobListRef, BlobMetaRef, BlobPageRecord, ListRef,
-        OperationRef, PageRecord, RecordRecord, TableRef,
+        OperationRef, PageRecord, RecordChangeRecord, RecordRecord, TableRef,
     },
     stream::StreamRecord,
 };
@@ -86,6 +86,7 @@ macro_rules! interfaces {
 interfaces! {
     PluginTable = "micro.plugin/1",
     StoreTable = "micro.store/1",
+    StoreWatchTable = "micro.store.watch/1",
     BlobTable = "micro.blob/1",
     LogTable = "micro.log/1",
 }
@@ -161,6 +162,18 @@ pub(crate) struct StoreTable {
     ) -> Future<'a, RVec<RString>>,
     pub(crate) health: for<'a> extern "C" fn(InstanceRef<'a>, CallRecord<'a>) -> Future<'a, ()>,
     pub(crate) shutdown: for<'a> extern "C" fn(InstanceRef<'a>, CallRecord<'a>) -> Future<'a, ()>,
+}
+
+/// `micro.store.watch/1`: what a store tells of its commits.
+#[repr(C)]
+#[derive(StableAbi)]
+pub(crate) struct StoreWatchTable {
+    pub(crate) watch: for<'a> extern "C" fn(
+        InstanceRef<'a>,
+        CallRecord<'a>,
+        TableRef<'a>,
+        RStr<'a>,
+    ) -> Future<'a, StreamRecord<RecordChangeRecord>>,
 }
 
 /// What reading a blob gives: what is known of it, and its bytes.

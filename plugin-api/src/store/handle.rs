@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Commit, ListQuery, Page, Record, Store, Table, Version};
-use crate::{BoxFuture, Call, Result};
+use super::{Commit, ListQuery, Page, Record, RecordChange, Store, Table, Version};
+use crate::{BoxFuture, BoxStream, Call, Result};
 
 /// [`Store`] behind a pointer: an async trait has no `dyn` of its own.
 pub(crate) trait DynStore: Send + Sync {
@@ -26,6 +26,12 @@ pub(crate) trait DynStore: Send + Sync {
         call: &'a Call,
         database: &'a str,
     ) -> BoxFuture<'a, Result<Vec<String>>>;
+    fn watch<'a>(
+        &'a self,
+        call: &'a Call,
+        table: Table<'a>,
+        prefix: &'a str,
+    ) -> BoxFuture<'a, Result<BoxStream<Result<RecordChange>>>>;
     fn health<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<()>>;
     fn shutdown<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<()>>;
 }
@@ -59,6 +65,14 @@ impl<T: Store> DynStore for T {
         database: &'a str,
     ) -> BoxFuture<'a, Result<Vec<String>>> {
         Box::pin(Store::tables(self, call, database))
+    }
+    fn watch<'a>(
+        &'a self,
+        call: &'a Call,
+        table: Table<'a>,
+        prefix: &'a str,
+    ) -> BoxFuture<'a, Result<BoxStream<Result<RecordChange>>>> {
+        Box::pin(Store::watch(self, call, table, prefix))
     }
     fn health<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<()>> {
         Box::pin(Store::health(self, call))
@@ -113,6 +127,16 @@ impl StoreHandle {
     /// See [`Store::tables`].
     pub async fn tables(&self, call: &Call, database: &str) -> Result<Vec<String>> {
         self.0.tables(call, database).await
+    }
+
+    /// See [`Store::watch`].
+    pub async fn watch(
+        &self,
+        call: &Call,
+        table: Table<'_>,
+        prefix: &str,
+    ) -> Result<BoxStream<Result<RecordChange>>> {
+        self.0.watch(call, table, prefix).await
     }
 
     /// See [`Store::health`].

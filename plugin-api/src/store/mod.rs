@@ -4,16 +4,18 @@ mod handle;
 mod position;
 mod rules;
 mod types;
+mod watchers;
 
 pub(crate) use handle::DynStore;
 pub use handle::StoreHandle;
 pub use position::Position;
 pub use types::{
     Commit, Cursor, Expiry, Fields, ListQuery, Operation, Order, Page, Precondition, Put, Record,
-    Table, Version,
+    RecordChange, Table, Version,
 };
+pub use watchers::{WATCHER_BYTES, WATCHER_CHANGES, Watchers};
 
-use crate::{Call, Result};
+use crate::{BoxStream, Call, Error, Result};
 
 /// Ordered key-value records in tables of databases. Keys are compared as bytes.
 ///
@@ -55,6 +57,27 @@ pub trait Store: Send + Sync + 'static {
         call: &Call,
         database: &str,
     ) -> impl Future<Output = Result<Vec<String>>> + Send;
+
+    /// Every change that commits make to keys of `table` that begin with `prefix` (empty for all;
+    /// taken literally), from the moment the call returns: in the order of the commits, and within
+    /// a commit in that of its operations.
+    ///
+    /// Whoever watches first and lists then misses nothing: what the list does not show yet comes
+    /// as a change, and a change may come that the list shows already. That a record expires is no
+    /// change, and a delete of what is absent may be told or not.
+    ///
+    /// A watcher that does not read costs commits nothing: when too much waits for it, the stream
+    /// ends with an error `unavailable` that may be retried, upon which it watches and lists
+    /// again. [`Watchers`] does that for stores that see all commits themselves. The default fails
+    /// with `unsupported`.
+    fn watch(
+        &self,
+        _call: &Call,
+        _table: Table<'_>,
+        _prefix: &str,
+    ) -> impl Future<Output = Result<BoxStream<Result<RecordChange>>>> + Send {
+        async { Err(Error::unsupported("this store cannot be watched")) }
+    }
 
     /// Whether the store could serve a call now. The default says yes.
     fn health(&self, _call: &Call) -> impl Future<Output = Result<()>> + Send {

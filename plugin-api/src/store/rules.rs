@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{
     Commit, Expiry, Fields, ListQuery, Operation, Order, Page, Position, Precondition, Record,
-    Table, Version,
+    RecordChange, Table, Version,
 };
 use crate::{Error, Result};
 
@@ -70,6 +70,17 @@ impl Operation {
             version,
             expiry: put.expiry,
         })
+    }
+
+    /// What it did, for those who watch, once it was applied under `version`.
+    pub fn change(&self, version: Version) -> RecordChange {
+        match self.record(version) {
+            Some(record) => RecordChange::Put(record),
+            None => RecordChange::Deleted {
+                key: self.key.clone(),
+                version,
+            },
+        }
     }
 
     fn place(&self) -> String {

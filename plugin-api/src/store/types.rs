@@ -161,6 +161,38 @@ pub struct Operation {
     pub put: Option<Put>,
 }
 
+/// What a commit did to one key, as a watcher is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RecordChange {
+    /// The record was written, new or in place of a former one.
+    Put(Record),
+    /// There is no record any more.
+    Deleted {
+        /// The key.
+        key: String,
+        /// The version that the commit which deleted it returned.
+        version: Version,
+    },
+}
+
+impl RecordChange {
+    /// The key that changed.
+    pub fn key(&self) -> &str {
+        match self {
+            Self::Put(record) => &record.key,
+            Self::Deleted { key, .. } => key,
+        }
+    }
+
+    /// The version that the commit returned.
+    pub fn version(&self) -> Version {
+        match self {
+            Self::Put(record) => record.version,
+            Self::Deleted { version, .. } => *version,
+        }
+    }
+}
+
 /// Writes that happen together or not at all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Commit {

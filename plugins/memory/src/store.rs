@@ -11,8 +11,8 @@ use std::{
 };
 
 use micro_plugin_api::{
-    Call, Result, Store,
-    store::{Commit, ListQuery, Page, Record, Table, Version},
+    BoxStream, Call, Result, Store,
+    store::{Commit, ListQuery, Page, Record, RecordChange, Table, Version, Watchers},
 };
 
 use self::databases::Databases;
@@ -25,6 +25,7 @@ use crate::lock::read;
 #[derive(Debug)]
 pub struct MemoryStore {
     databases: Databases,
+    watchers: Watchers,
     versions: AtomicU64,
 }
 
@@ -42,6 +43,7 @@ impl MemoryStore {
         let micros = now.map_or(0, |now| now.as_micros().try_into().unwrap_or(0));
         Self {
             databases: Databases::default(),
+            watchers: Watchers::new(),
             versions: AtomicU64::new(micros),
         }
     }
@@ -66,9 +68,20 @@ impl Store for MemoryStore {
     }
 
     async fn commit(&self, _call: &Call, commit: &Commit) -> Result<Version> {
-        let version = commit::apply(&self.databases, commit, || self.next_version())?;
+        let version = commit::apply(&self.databases, &self.watchers, commit, || {
+            self.next_version()
+        })?;
         self.databases.collect_some();
         Ok(version)
+    }
+
+    async fn watch(
+        &self,
+        _call: &Call,
+        table: Table<'_>,
+        prefix: &str,
+    ) -> Result<BoxStream<Result<RecordChange>>> {
+        Ok(self.watchers.watch(table, prefix))
     }
 
     async fn databases(&self, _call: &Call) -> Result<Vec<String>> {

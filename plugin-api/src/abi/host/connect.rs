@@ -9,7 +9,10 @@ use crate::{
     BlobHandle, Error, Host, RegistryHandle, Result, RuntimeHandle, StoreHandle,
     abi::{
         plugin::{HostDocument, Plugin},
-        tables::{self, BlobTable, DocumentTable, Interface, PluginTable, RootRef, StoreTable},
+        tables::{
+            self, BlobTable, DocumentTable, Interface, PluginTable, RootRef, StoreTable,
+            StoreWatchTable,
+        },
     },
 };
 
@@ -22,6 +25,7 @@ pub struct Connection {
     root: RootRef,
     plugin: &'static PluginTable,
     store: Option<&'static StoreTable>,
+    store_watch: Option<&'static StoreWatchTable>,
     blob: Option<&'static BlobTable>,
     registry: Option<&'static DocumentTable>,
     runtime: Option<&'static DocumentTable>,
@@ -60,6 +64,7 @@ impl Connection {
             plugin: interface::<PluginTable>(root, PluginTable::NAME)?
                 .ok_or_else(|| format!("it has no {}", PluginTable::NAME))?,
             store: interface(root, StoreTable::NAME)?,
+            store_watch: interface(root, StoreWatchTable::NAME)?,
             blob: interface(root, BlobTable::NAME)?,
             registry: interface(root, tables::REGISTRY)?,
             runtime: interface(root, tables::RUNTIME)?,
@@ -129,6 +134,7 @@ impl Opened {
         Some(StoreHandle::from_dyn(Arc::new(store::Client {
             link,
             table,
+            watch: self.connection.store_watch,
         })))
     }
 

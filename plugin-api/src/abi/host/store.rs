@@ -2,16 +2,23 @@
 
 use std::sync::Arc;
 
+use futures::StreamExt;
+
 use super::link::Link;
 use crate::{
-    BoxFuture, Call, Result,
-    abi::{store_records::lend_commit, tables::StoreTable},
-    store::{Commit, DynStore, ListQuery, Page, Record, Table, Version},
+    BoxFuture, BoxStream, Call, Error, Result,
+    abi::{
+        store_records::lend_commit,
+        tables::{StoreTable, StoreWatchTable},
+    },
+    store::{Commit, DynStore, ListQuery, Page, Record, RecordChange, Table, Version},
 };
 
 pub(super) struct Client {
     pub(super) link: Arc<Link>,
     pub(super) table: &'static StoreTable,
+    /// A plugin that was built before stores could be watched has none.
+    pub(super) watch: Option<&'static StoreWatchTable>,
 }
 
 impl DynStore for Client {
@@ -62,6 +69,30 @@ impl DynStore for Client {
         let future = (self.table.tables)(link.instance(), call.into(), database.into());
         let answer = link.call("store.tables", call, future);
         Box::pin(async move { Ok(answer.await?.into_iter().map(Into::into).collect()) })
+    }
+
+    fn watch<'a>(
+        &'a self,
+        call: &'a Call,
+        table: Table<'a>,
+        prefix: &'a str,
+    ) -> BoxFuture<'a, Result<BoxStream<Result<RecordChange>>>> {
+        const METHOD: &str = "store.watch";
+        let Some(watch) = self.watch else {
+            let error = Error::unsupported(format!(
+                "the plugin {} cannot watch its store; build it against a newer micro-plugin-api",
+                self.link.plugin()
+            ));
+            return Box::pin(std::future::ready(Err(error)));
+        };
+        let link = &*self.link;
+        let future = (watch.watch)(link.instance(), call.into(), table.into(), prefix.into());
+        let answer = link.call(METHOD, call, future);
+        Box::pin(async move {
+            let changes = self.link.stream(METHOD, answer.await?);
+            let changes = changes.map(|change| change.map(Into::into));
+            Ok(Box::pin(changes) as BoxStream<Result<RecordChange>>)
+        })
     }
 
     fn health<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<()>> {

@@ -17,6 +17,7 @@ use crate::{
         manifest::{API_VERSION, RunMode, TARGET},
         tables::{
             self, BlobTable, Interface, InterfaceRecord, PluginTable, Root, RootRef, StoreTable,
+            StoreWatchTable,
         },
     },
 };
@@ -101,17 +102,30 @@ extern "C" fn query<E: Exported>(name: RStr<'_>) -> ROption<InterfaceRecord> {
     }
     let module = name
         .strip_prefix("micro.")
-        .and_then(|name| name.strip_suffix("/1"));
+        .and_then(|name| name.strip_suffix("/1"))
+        // What grew later is `micro.MODULE.WHAT/1`.
+        .map(|name| name.split_once('.').map_or(name, |(module, _)| module));
     if !module.is_some_and(|module| E::MODULES.contains(&module)) {
         return RNone;
     }
     match name {
         StoreTable::NAME => RSome(InterfaceRecord::new(&store::TABLE)),
+        StoreWatchTable::NAME => RSome(InterfaceRecord::new(&store::WATCH)),
         BlobTable::NAME => RSome(InterfaceRecord::new(&blob::TABLE)),
         tables::REGISTRY => RSome(InterfaceRecord::new(&documents::REGISTRY)),
         tables::RUNTIME => RSome(InterfaceRecord::new(&documents::RUNTIME)),
         _ => RNone,
     }
+}
+
+/// Whether two texts are equal, at build time.
+const fn equal(one: &str, other: &str) -> bool {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    let mut at = 0;
+    while at < one.len() && at < other.len() && one[at] == other[at] {
+        at += 1;
+    }
+    at == one.len() && at == other.len()
 }
 
 /// How long the JSON text of `facts` is.
@@ -164,6 +178,9 @@ impl Writer<'_> {
             self.raw(",\"micro.");
             self.raw(facts.modules[at]);
             self.raw("/1\"");
+            if equal(facts.modules[at], "store") {
+                self.raw(",\"micro.store.watch/1\"");
+            }
             at += 1;
         }
         self.raw("],\"target\":");
@@ -254,7 +271,12 @@ mod tests {
         assert_eq!(manifest.modules, FACTS.modules);
         assert_eq!(
             manifest.interfaces,
-            ["micro.plugin/1", "micro.store/1", "micro.blob/1"]
+            [
+                "micro.plugin/1",
+                "micro.store/1",
+                "micro.store.watch/1",
+                "micro.blob/1"
+            ]
         );
         assert_eq!(manifest.run, RunMode::Inline);
         assert!(manifest.exclusive);

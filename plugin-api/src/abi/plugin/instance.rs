@@ -33,6 +33,7 @@ methods! {
     StoreCommit = "store.commit",
     StoreDatabases = "store.databases",
     StoreTables = "store.tables",
+    StoreWatch = "store.watch",
     StoreHealth = "store.health",
     StoreShutdown = "store.shutdown",
     BlobWrite = "blob.write",

@@ -1,6 +1,8 @@
-//! `micro.store/1` over the instance's store.
+//! `micro.store/1` and `micro.store.watch/1` over the instance's store.
 
 use abi_stable::std_types::{ROption, RStr, RString, RVec};
+
+use futures::StreamExt;
 
 use super::{
     instance::{Instance, Method},
@@ -12,9 +14,11 @@ use crate::{
         guard::{self, Future},
         records::{CallRecord, InstanceRef},
         store_records::{
-            ListRef, OperationRef, OwnedListQuery, PageRecord, RecordRecord, TableRef, own_commit,
+            ListRef, OperationRef, OwnedListQuery, PageRecord, RecordChangeRecord, RecordRecord,
+            TableRef, own_commit,
         },
-        tables::StoreTable,
+        stream::StreamRecord,
+        tables::{StoreTable, StoreWatchTable},
     },
     store::Table,
 };
@@ -28,6 +32,8 @@ pub(super) static TABLE: StoreTable = StoreTable {
     health,
     shutdown,
 };
+
+pub(super) static WATCH: StoreWatchTable = StoreWatchTable { watch };
 
 /// The instance and its store, or a future that has failed.
 macro_rules! store {
@@ -133,6 +139,25 @@ extern "C" fn tables<'a>(
         let (store, call, database) = (store.clone(), Call::from(call), String::from(database));
         run::run(instance, Method::StoreTables, &call.clone(), async move {
             Ok(texts(store.tables(&call, &database).await?))
+        })
+    })
+}
+
+extern "C" fn watch<'a>(
+    instance: InstanceRef<'a>,
+    call: CallRecord<'a>,
+    table: TableRef<'a>,
+    prefix: RStr<'a>,
+) -> Future<'a, StreamRecord<RecordChangeRecord>> {
+    guard::entry(move || {
+        let (instance, store) = store!(instance);
+        let (store, call) = (store.clone(), Call::from(call));
+        let (database, table, prefix) = owned(table, prefix);
+        let lender = run::Lender::new(instance, Method::StoreWatch);
+        run::run(instance, Method::StoreWatch, &call.clone(), async move {
+            let table = Table::new(&database, &table);
+            let changes = store.watch(&call, table, &prefix).await?;
+            Ok(lender.lend(changes.map(|change| change.map(Into::into))))
         })
     })
 }

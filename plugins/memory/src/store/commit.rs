@@ -7,7 +7,7 @@ use std::{
 
 use micro_plugin_api::{
     Result,
-    store::{Commit, Operation, Table, Version},
+    store::{Commit, Operation, Table, Version, Watchers},
 };
 
 use super::{
@@ -23,6 +23,7 @@ const COLLECTED_PER_OPERATION: usize = 2;
 /// Applies a commit under the version that `version` gives once nothing stands against it.
 pub(super) fn apply(
     databases: &Databases,
+    watchers: &Watchers,
     commit: &Commit,
     version: impl FnOnce() -> Version,
 ) -> Result<Version> {
@@ -33,6 +34,8 @@ pub(super) fn apply(
         check(&rows, operation)?;
         let version = version();
         change(&mut rows, operation, version);
+        // Under the lock, so that watchers are told in the order of the commits.
+        watchers.tell(commit, version);
         rows.collect(COLLECTED_PER_OPERATION);
         return Ok(version);
     }
@@ -59,6 +62,7 @@ pub(super) fn apply(
             rows.collect(COLLECTED_PER_OPERATION);
         }
     }
+    watchers.tell(commit, version);
     Ok(version)
 }
 
