@@ -80,5 +80,11 @@ async fn a_plugin_from_outside_of_the_workspace_passes_the_suite() {
     let report = store::suite()
         .run(async || plugin.open(|it| it.store()).await)
         .await;
-    report.assert_passed();
+    // It is a whole store without what was added to the contract later.
+    assert!(report.failed().next().is_none(), "{report}");
+    let mut skipped = report.skipped().map(|case| case.name);
+    assert!(
+        skipped.all(|name| name.starts_with("store.watch.")),
+        "{report}"
+    );
 }

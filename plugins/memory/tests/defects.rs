@@ -15,7 +15,9 @@ use micro_plugin_api::{
     Store, StoreHandle,
     blob::{BlobInfo, BlobKey, BlobMeta, BlobPage, BlobQuery},
     registry::{Change, Filter, Service},
-    store::{Commit, Cursor, Expiry, ListQuery, Page, Precondition, Record, Table, Version},
+    store::{
+        Commit, Cursor, Expiry, ListQuery, Page, Precondition, Record, RecordChange, Table, Version,
+    },
 };
 use micro_plugin_conformance::{Outcome, blob, registry, store};
 
@@ -30,6 +32,8 @@ enum StoreDefect {
     ChecksThenWrites,
     ReusesVersions,
     FoldsCase,
+    WatchesEverything,
+    LosesForTheSlow,
     Panics,
     Hangs,
     Blocks,
@@ -137,6 +141,24 @@ impl Store for BadStore {
         }
     }
 
+    async fn watch(
+        &self,
+        call: &Call,
+        table: Table<'_>,
+        prefix: &str,
+    ) -> Result<BoxStream<Result<RecordChange>>> {
+        match self.defect {
+            StoreDefect::WatchesEverything => self.inner.watch(call, table, "").await,
+            StoreDefect::LosesForTheSlow => {
+                let changes = self.inner.watch(call, table, prefix).await?;
+                Ok(changes
+                    .take_while(|change| std::future::ready(change.is_ok()))
+                    .boxed())
+            }
+            _ => self.inner.watch(call, table, prefix).await,
+        }
+    }
+
     async fn databases(&self, call: &Call) -> Result<Vec<String>> {
         self.inner.databases(call).await
     }
@@ -168,6 +190,11 @@ async fn each_defect_of_a_store_fails_its_rule() {
         (StoreDefect::ChecksThenWrites, "store.concurrent.counter"),
         (StoreDefect::ReusesVersions, "store.version.never-reused"),
         (StoreDefect::FoldsCase, "store.key.any-text"),
+        (
+            StoreDefect::WatchesEverything,
+            "store.watch.prefix-is-literal",
+        ),
+        (StoreDefect::LosesForTheSlow, "store.watch.slow"),
         (StoreDefect::Panics, "store.read.exact-key"),
         (StoreDefect::Hangs, "store.read.exact-key"),
         (StoreDefect::Blocks, "store.read.exact-key"),

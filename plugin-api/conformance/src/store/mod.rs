@@ -6,6 +6,7 @@ mod expiry;
 mod list;
 mod records;
 mod walk;
+mod watch;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -26,6 +27,7 @@ pub fn suite() -> Suite<StoreHandle> {
         expiry::cases(),
         commit::cases(),
         concurrency::cases(),
+        watch::cases(),
     ];
     Suite::new("store", groups.into_iter().flatten().collect())
 }
