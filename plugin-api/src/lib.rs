@@ -1,7 +1,7 @@
 //! The contract between the micro server and its plugins.
 //!
 //! A plugin author implements one or more of the module traits ([`Store`], [`Blob`], [`Registry`],
-//! [`Runtime`]) as plain async Rust and exports them with [`export_plugin!`]. The host calls the
+//! [`Runtime`], [`Stream`]) as plain async Rust and exports them with [`export_plugin!`]. The host calls the
 //! matching handle ([`StoreHandle`], …), which has the same methods and is made either from any
 //! implementation in the same program or from a loaded library. The stable ABI between the two
 //! shows in no signature here.
@@ -112,6 +112,7 @@
 #[path = "abi/mod.rs"]
 pub mod __abi;
 pub mod blob;
+mod boxed;
 mod call;
 mod error;
 mod export;
@@ -121,12 +122,13 @@ pub mod registry;
 pub mod runtime;
 mod settings;
 pub mod store;
-mod stream;
+pub mod stream;
 
 use __abi as abi;
 pub use abi::plugin::Plugin;
 
 pub use blob::{Blob, BlobHandle};
+pub use boxed::{BoxFuture, BoxStream, ByteStream};
 pub use call::{Call, TraceContext};
 pub use error::{Code, Error, Result};
 pub use host::Host;
@@ -134,7 +136,7 @@ pub use registry::{Registry, RegistryHandle};
 pub use runtime::{Runtime, RuntimeHandle};
 pub use settings::{NoSettings, Secret};
 pub use store::{Store, StoreHandle};
-pub use stream::{BoxFuture, BoxStream, ByteStream};
+pub use stream::{Stream, StreamHandle};
 
 // What appears in the signatures above, so that an author needs no second dependency for it.
 pub use bytes::Bytes;

@@ -4,13 +4,14 @@
 //! `schemars`, so a plugin's manifest names these two beside `micro-plugin-api`.
 
 pub use bytes::Bytes;
-pub use futures::stream::{self, Stream, StreamExt, TryStreamExt};
+// Not the trait `futures::Stream`: `Stream` is the module's name here, and [`BoxStream`] will do.
+pub use futures::stream::{self, StreamExt, TryStreamExt};
 pub use schemars::JsonSchema;
 pub use serde::{Deserialize, Serialize};
 
 pub use crate::{
     Blob, BoxFuture, BoxStream, ByteStream, Call, Code, Error, Host, NoSettings, Registry, Result,
-    Runtime, Secret, Store, TraceContext,
+    Runtime, Secret, Store, Stream, TraceContext,
     blob::{BlobInfo, BlobKey, BlobMeta, BlobPage, BlobQuery},
     export_plugin,
     registry::{Change, Endpoint, Filter, Node, Service, Value},
