@@ -1,0 +1,11 @@
+//! The file plugin: modules that keep what they hold in a folder of this machine, on disk when
+//! acknowledged.
+//!
+//! One process owns the folder. All modules of all instances in that process share it; see
+//! [`Directory`].
+
+mod directory;
+mod settings;
+
+pub use directory::Directory;
+pub use settings::Settings;

@@ -1,0 +1,39 @@
+//! What a profile may say about the file plugin.
+
+use std::path::{Path, PathBuf};
+
+use micro_plugin_api::Host;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// The settings of the file plugin. All have defaults, so that a profile need give none.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// The folder that holds everything. Default: the plugin's folder in the server's state,
+    /// `~/.micro/server/plugins/file`. A relative one is relative to that.
+    pub dir: Option<PathBuf>,
+    /// Memory for parts of the store that were read lately, in MiB. Default 64.
+    pub cache_mb: u64,
+    /// Free space, in MiB, that the plugin leaves on the disk: with less, writes fail and reads go
+    /// on. Default 128.
+    pub reserve_mb: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            dir: None,
+            cache_mb: 64,
+            reserve_mb: 128,
+        }
+    }
+}
+
+impl Settings {
+    /// The folder that these settings mean in this host.
+    pub fn folder(&self, host: &Host) -> PathBuf {
+        host.state_dir()
+            .join(self.dir.as_deref().unwrap_or(Path::new("")))
+    }
+}
