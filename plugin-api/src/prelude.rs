@@ -16,7 +16,8 @@ pub use crate::{
     export_plugin,
     registry::{Change, Endpoint, Filter, Node, Service, Value},
     runtime::{
-        Exit, Instance, InstanceChange, InstanceKey, LogLine, LogOptions, Spec, State, StopOptions,
+        Backoff, Exit, Instance, InstanceChange, InstanceKey, LogLine, LogOptions, RestartPolicy,
+        RestartWhen, Spec, State, StopOptions,
     },
     store::{
         Commit, Cursor, Expiry, Fields, ListQuery, Operation, Order, Page, Precondition, Put,

@@ -422,7 +422,7 @@ async fn a_runtime_crosses_as_documents() {
     assert_eq!(started.key, key);
     assert_eq!(
         serde_json::to_value(&started.state).unwrap(),
-        json!({"exited": {"code": 2, "signal": null}})
+        json!({"exited": {"code": 2, "signal": null, "message": null}})
     );
     let error = runtime
         .stop(&call(), &key, &StopOptions { grace_ms: 7 })
@@ -438,7 +438,7 @@ async fn a_runtime_crosses_as_documents() {
     assert_eq!(listed[0].key.namespace, "every");
     let options = LogOptions {
         tail: Some(100),
-        follow: false,
+        ..LogOptions::default()
     };
     let lines = runtime.logs(&call(), &key, &options).await.unwrap();
     let lines: Vec<_> = soon(lines.map(|line| line.unwrap().text).collect()).await;

@@ -6,7 +6,8 @@ mod types;
 pub(crate) use handle::DynRuntime;
 pub use handle::RuntimeHandle;
 pub use types::{
-    Exit, Instance, InstanceChange, InstanceKey, LogLine, LogOptions, Spec, State, StopOptions,
+    Backoff, Exit, Instance, InstanceChange, InstanceKey, LogLine, LogOptions, RestartPolicy,
+    RestartWhen, Spec, State, StopOptions,
 };
 
 use crate::{BoxStream, Call, Result};
@@ -16,11 +17,15 @@ use crate::{BoxStream, Call, Result};
 pub trait Runtime: Send + Sync + 'static {
     /// Starts a program and answers once it runs (not once it is ready to serve).
     ///
-    /// `conflict` if that key runs already; `invalid` if there is nothing to run.
+    /// What ends by itself is started again as `spec` says, until it is stopped.
+    ///
+    /// `conflict` if that key runs already, or waits to be started again; `invalid` if there is
+    /// nothing to run.
     fn start(&self, call: &Call, spec: &Spec) -> impl Future<Output = Result<Instance>> + Send;
 
-    /// Ends what runs under `key`, whole: everything that it started too. First as politely as
-    /// `options` says, then by force. Answers once it has ended; `not_found` if this runtime knows
+    /// Ends what runs under `key`, whole: everything that it started too, children that made
+    /// themselves independent as well. First as politely as `options` says, then by force. What
+    /// waits to be started again is not any more. Answers once it has ended; `not_found` if this runtime knows
     /// nothing of that key.
     fn stop(
         &self,
@@ -29,14 +34,17 @@ pub trait Runtime: Send + Sync + 'static {
         options: &StopOptions,
     ) -> impl Future<Output = Result<()>> + Send;
 
-    /// What runs or has ended by itself, in key order; of `namespace` alone if one is given.
+    /// What runs or has ended by itself, in key order; of `namespace` alone if one is given. What
+    /// was started through an earlier instance of this runtime that came to a sudden end is among
+    /// it: it runs on, and is watched over from now on.
     fn list(
         &self,
         call: &Call,
         namespace: Option<&str>,
     ) -> impl Future<Output = Result<Vec<Instance>>> + Send;
 
-    /// What the program printed, oldest line first; also of one that has ended. `not_found` if
+    /// What the program printed, oldest line first, over all its restarts; also of one that has
+    /// ended. An endless line comes in pieces of at most a mebibyte. `not_found` if
     /// there is nothing of that key.
     fn logs(
         &self,

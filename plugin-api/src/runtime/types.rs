@@ -33,8 +33,60 @@ pub struct Spec {
     pub command: Vec<String>,
     /// The folder that it starts in.
     pub folder: PathBuf,
-    /// Its whole environment: nothing else is inherited.
+    /// Its whole environment: nothing else is inherited. The runtime may add variables of its own,
+    /// whose names begin with `MICRO_RUNTIME_`.
     pub env: BTreeMap<String, String>,
+    /// Whatever the caller wants back in [`Instance::run`], to know this start by.
+    pub run: String,
+    /// What to do when it ends by itself. Default: nothing.
+    pub restart: RestartPolicy,
+}
+
+/// When a program that ended by itself is started again, and after how long.
+///
+/// The pause doubles with every quick death, from `initial_ms` up to `max_ms`, and each is varied
+/// by up to a fifth so that many that died together do not come back together. A program that ran
+/// for `healthy_ms` begins anew with its next death.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RestartPolicy {
+    /// Upon which ends. Default: none.
+    pub when: RestartWhen,
+    /// The first pause, in milliseconds. Default 100.
+    pub initial_ms: u64,
+    /// The longest pause, in milliseconds. Default 30 000.
+    pub max_ms: u64,
+    /// How long a program has to run for its earlier deaths to be forgotten, in milliseconds.
+    /// Default 10 000.
+    pub healthy_ms: u64,
+    /// After how many quick deaths in a row it is called a crash loop. Default 5.
+    pub crash_loop_after: u32,
+}
+
+impl Default for RestartPolicy {
+    fn default() -> Self {
+        Self {
+            when: RestartWhen::Never,
+            initial_ms: 100,
+            max_ms: 30_000,
+            healthy_ms: 10_000,
+            crash_loop_after: 5,
+        }
+    }
+}
+
+/// Which ends of a program are followed by a new start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum RestartWhen {
+    /// None.
+    #[default]
+    Never,
+    /// Every one but exit code 0.
+    OnFailure,
+    /// Every one.
+    Always,
 }
 
 impl fmt::Debug for Spec {
@@ -44,6 +96,8 @@ impl fmt::Debug for Spec {
             .field("command", &self.command)
             .field("folder", &self.folder)
             .field("env", &self.env.keys().collect::<Vec<_>>())
+            .field("run", &self.run)
+            .field("restart", &self.restart)
             .finish()
     }
 }
@@ -58,8 +112,12 @@ pub struct Instance {
     pub state: State,
     /// The process, where the runtime has such a thing.
     pub pid: Option<u32>,
-    /// When it was started: milliseconds since the Unix epoch.
+    /// When it was started last: milliseconds since the Unix epoch.
     pub started_at: u64,
+    /// [`Spec::run`] of its start.
+    pub run: String,
+    /// How often it has been started again since it last ran for [`RestartPolicy::healthy_ms`].
+    pub restarts: u32,
 }
 
 /// Whether an instance runs.
@@ -70,8 +128,22 @@ pub enum State {
     /// It runs.
     #[default]
     Running,
-    /// It ended by itself.
+    /// It ended by itself, and will be started again.
+    Waiting(Backoff),
+    /// It ended by itself, and stays so.
     Exited(Exit),
+}
+
+/// The pause before a program is started again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Backoff {
+    /// How it ended.
+    pub exit: Exit,
+    /// When it will be started again: milliseconds since the Unix epoch.
+    pub until: u64,
+    /// Whether it has died [`RestartPolicy::crash_loop_after`] times in a row.
+    pub crash_loop: bool,
 }
 
 /// How a program ended.
@@ -82,14 +154,18 @@ pub struct Exit {
     pub code: Option<i32>,
     /// The number of the signal that ended it, if one did.
     pub signal: Option<i32>,
+    /// What there is to say where neither is known: it could not be started again, say, or it
+    /// ended while nobody saw how.
+    pub message: Option<String>,
 }
 
 impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.code, self.signal) {
-            (Some(code), _) => write!(f, "exit status {code}"),
-            (None, Some(signal)) => write!(f, "killed by signal {signal}"),
-            (None, None) => f.write_str("ended"),
+        match (self.code, self.signal, &self.message) {
+            (Some(code), ..) => write!(f, "exit status {code}"),
+            (None, Some(signal), _) => write!(f, "killed by signal {signal}"),
+            (None, None, Some(message)) => f.write_str(message),
+            (None, None, None) => f.write_str("ended"),
         }
     }
 }
@@ -114,6 +190,9 @@ impl Default for StopOptions {
 pub struct LogOptions {
     /// The last so many lines; `None` for all.
     pub tail: Option<u64>,
+    /// Only lines printed since then, in milliseconds since the Unix epoch. A runtime knows times
+    /// to about a second; in doubt it shows a line.
+    pub since: Option<u64>,
     /// Whether to go on with lines as they are printed, until the stream is dropped.
     pub follow: bool,
 }
@@ -137,9 +216,9 @@ pub enum InstanceChange {
     Present(Instance),
     /// Everything that was there has been told.
     Synced,
-    /// It was started.
+    /// It was started, or started again.
     Started(Instance),
-    /// It ended by itself; its state says how.
+    /// It ended by itself; its state says how, and whether it will be started again.
     Exited(Instance),
     /// It was stopped, and is known no more.
     Stopped(Instance),

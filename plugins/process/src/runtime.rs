@@ -83,6 +83,8 @@ impl ProcessRuntime {
             state: State::Running,
             pid: Some(pid),
             started_at: unix_millis(),
+            run: spec.run.clone(),
+            restarts: 0,
         };
         let (tell_end, ended) = watch::channel(false);
         tokio::spawn(supervise(
@@ -131,6 +133,7 @@ fn exit(status: ExitStatus) -> Exit {
     Exit {
         code: status.code(),
         signal: status.signal(),
+        message: None,
     }
 }
 

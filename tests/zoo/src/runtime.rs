@@ -12,10 +12,12 @@ impl Runtime for Zoo {
             key: spec.key.clone(),
             state: State::Exited(Exit {
                 code: Some(spec.command.len() as i32),
-                signal: None,
+                ..Exit::default()
             }),
             pid: None,
             started_at: 1,
+            run: spec.run.clone(),
+            restarts: 0,
         })
     }
 

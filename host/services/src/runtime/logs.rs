@@ -26,6 +26,7 @@ pub(super) async fn records(
     let options = LogOptions {
         tail: count,
         follow,
+        ..LogOptions::default()
     };
     let lines = match manager.modules().runtime().logs(call, &key, &options).await {
         Ok(lines) => lines,

@@ -156,6 +156,7 @@ impl Output {
         let options = LogOptions {
             tail: Some(0),
             follow: true,
+            ..LogOptions::default()
         };
         let lines = modules.runtime().logs(call, key, &options).await;
         Self { lines: lines.ok() }
@@ -194,6 +195,6 @@ impl Output {
 fn last_lines() -> LogOptions {
     LogOptions {
         tail: Some(OUTPUT_LINES as u64),
-        follow: false,
+        ..LogOptions::default()
     }
 }

@@ -284,6 +284,7 @@ impl Task {
                 .collect(),
             folder: process.artifact.folder.clone(),
             env: process.env.clone(),
+            ..Spec::default()
         };
         let started = self.inner.modules.runtime().start(&self.call, &spec).await;
         started

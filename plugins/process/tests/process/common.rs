@@ -65,6 +65,7 @@ impl Bench {
             command: command.iter().map(|&part| part.to_owned()).collect(),
             folder: self.folder.path().to_owned(),
             env: BTreeMap::from([("PATH".to_owned(), std::env::var("PATH").unwrap())]),
+            ..Spec::default()
         }
     }
 
@@ -104,7 +105,7 @@ impl Bench {
     pub(crate) async fn lines(&self, name: &str, tail: Option<u64>) -> Vec<String> {
         let options = LogOptions {
             tail,
-            follow: false,
+            ..LogOptions::default()
         };
         let lines = self
             .runtime

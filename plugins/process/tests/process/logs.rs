@@ -13,7 +13,11 @@ use micro_plugin_api::{
 };
 
 async fn follow(bench: &Bench, name: &str, tail: Option<u64>) -> BoxStream<Result<LogLine>> {
-    let options = LogOptions { tail, follow: true };
+    let options = LogOptions {
+        tail,
+        follow: true,
+        ..LogOptions::default()
+    };
     bench
         .runtime
         .logs(&call(), &key(name), &options)
