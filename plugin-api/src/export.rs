@@ -14,7 +14,7 @@
 /// ```
 ///
 /// - `name` is how profiles call it; the library is found as `libmicro_NAME.so` or `libNAME.so`.
-/// - Each module (`store`, `blob`, `registry`, `runtime`) has a constructor: a function or an
+/// - Each module (`store`, `blob`, `stream`, `registry`, `runtime`) has a constructor: a function or an
 ///   async function `(Settings, Host) -> Result<T>`, where `T` implements the module's trait and
 ///   `Settings` implements `Deserialize` (with `deny_unknown_fields`) and `JsonSchema`. Modules
 ///   with the same constructor are views of one value.
@@ -70,6 +70,9 @@ macro_rules! __export_plugin {
     };
     (@parse [blob: $constructor:path $(, $($rest:tt)*)?] name $n:tt modules [$($m:tt)*] $($more:tt)*) => {
         $crate::__export_plugin! { @parse [$($($rest)*)?] name $n modules [$($m)* [blob $constructor]] $($more)* }
+    };
+    (@parse [stream: $constructor:path $(, $($rest:tt)*)?] name $n:tt modules [$($m:tt)*] $($more:tt)*) => {
+        $crate::__export_plugin! { @parse [$($($rest)*)?] name $n modules [$($m)* [stream $constructor]] $($more)* }
     };
     (@parse [registry: $constructor:path $(, $($rest:tt)*)?] name $n:tt modules [$($m:tt)*] $($more:tt)*) => {
         $crate::__export_plugin! { @parse [$($($rest)*)?] name $n modules [$($m)* [registry $constructor]] $($more)* }
@@ -135,7 +138,7 @@ macro_rules! __export_plugin {
     (@parse [$($rest:tt)*] $($more:tt)*) => {
         ::core::compile_error!(::core::concat!(
             "export_plugin!: cannot read `", ::core::stringify!($($rest)*),
-            "`; it takes store|blob|registry|runtime: CONSTRUCTOR, run = hop|inline, except = [\"store.commit\"], ",
+            "`; it takes store|blob|stream|registry|runtime: CONSTRUCTOR, run = hop|inline, except = [\"store.commit\"], ",
             "exclusive = true|false, description|license|authors = \"…\""
         ));
     };

@@ -5,6 +5,7 @@ use std::{io, thread, time::Duration};
 use micro_plugin_api::{
     __abi::host::{Connection, Opened},
     BlobHandle, Call, Error, Host, RegistryHandle, Result, RuntimeHandle, StoreHandle,
+    StreamHandle,
 };
 use tokio::{sync::oneshot, time};
 
@@ -97,6 +98,11 @@ impl Instance {
         self.opened.blob()
     }
 
+    /// Its stream, if it has that module.
+    pub fn stream(&self) -> Option<StreamHandle> {
+        self.opened.stream()
+    }
+
     /// Its registry, if it has that module.
     pub fn registry(&self) -> Option<RegistryHandle> {
         self.opened.registry()
@@ -120,6 +126,9 @@ impl Instance {
         }
         if let Some(blob) = self.blob() {
             health.push(("blob", blob.health(call).await));
+        }
+        if let Some(stream) = self.stream() {
+            health.push(("stream", stream.health(call).await));
         }
         if let Some(registry) = self.registry() {
             health.push(("registry", registry.health(call).await));
@@ -179,6 +188,9 @@ impl Instance {
         }
         if let Some(registry) = self.registry() {
             outcome = outcome.and(registry.shutdown(call).await);
+        }
+        if let Some(stream) = self.stream() {
+            outcome = outcome.and(stream.shutdown(call).await);
         }
         if let Some(blob) = self.blob() {
             outcome = outcome.and(blob.shutdown(call).await);

@@ -35,7 +35,7 @@ pub struct Manifest {
     pub version: String,
     /// The version of the plugin contract, `major.minor`.
     pub api: String,
-    /// The modules that it offers: `store`, `blob`, `registry`, `runtime`.
+    /// The modules that it offers: `store`, `blob`, `stream`, `registry`, `runtime`.
     pub modules: Vec<String>,
     /// The interfaces that it has, by name.
     pub interfaces: Vec<String>,

@@ -15,6 +15,7 @@
 
 mod buffer;
 mod documents;
+mod event_records;
 mod guard;
 pub mod host;
 mod manifest;

@@ -12,6 +12,9 @@ use abi_stable::{
 
 use super::{
     buffer::Buffer,
+    event_records::{
+        ConsumeRef, DeliveryRecord, EventRecord, HistoryRef, NewEventRef, SettlementRef,
+    },
     guard::Future,
     records::{CallRecord, ErrorRecord, InstanceRef, OpenedRecord},
     store_records::{
@@ -88,6 +91,7 @@ interfaces! {
     StoreTable = "micro.store/1",
     StoreWatchTable = "micro.store.watch/1",
     BlobTable = "micro.blob/1",
+    StreamTable = "micro.stream/1",
     LogTable = "micro.log/1",
 }
 
@@ -202,6 +206,36 @@ pub(crate) struct BlobTable {
         CallRecord<'a>,
         BlobListRef<'a>,
     ) -> Future<'a, BlobPageRecord>,
+    pub(crate) health: for<'a> extern "C" fn(InstanceRef<'a>, CallRecord<'a>) -> Future<'a, ()>,
+    pub(crate) shutdown: for<'a> extern "C" fn(InstanceRef<'a>, CallRecord<'a>) -> Future<'a, ()>,
+}
+
+/// `micro.stream/1`.
+#[repr(C)]
+#[derive(StableAbi)]
+pub(crate) struct StreamTable {
+    pub(crate) publish: for<'a> extern "C" fn(
+        InstanceRef<'a>,
+        CallRecord<'a>,
+        RVec<NewEventRef<'a>>,
+    ) -> Future<'a, RVec<RString>>,
+    pub(crate) consume: for<'a> extern "C" fn(
+        InstanceRef<'a>,
+        CallRecord<'a>,
+        RStr<'a>,
+        ConsumeRef<'a>,
+    ) -> Future<'a, StreamRecord<DeliveryRecord>>,
+    pub(crate) settle: for<'a> extern "C" fn(
+        InstanceRef<'a>,
+        CallRecord<'a>,
+        RVec<SettlementRef<'a>>,
+    ) -> Future<'a, ()>,
+    pub(crate) history: for<'a> extern "C" fn(
+        InstanceRef<'a>,
+        CallRecord<'a>,
+        RStr<'a>,
+        HistoryRef,
+    ) -> Future<'a, StreamRecord<EventRecord>>,
     pub(crate) health: for<'a> extern "C" fn(InstanceRef<'a>, CallRecord<'a>) -> Future<'a, ()>,
     pub(crate) shutdown: for<'a> extern "C" fn(InstanceRef<'a>, CallRecord<'a>) -> Future<'a, ()>,
 }

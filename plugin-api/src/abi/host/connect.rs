@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use abi_stable::library::{AbiHeaderRef, LibHeader, LibraryError};
 
-use super::{blob, documents, link::Link, logs, store};
+use super::{blob, documents, events, link::Link, logs, store};
 use crate::{
-    BlobHandle, Error, Host, RegistryHandle, Result, RuntimeHandle, StoreHandle,
+    BlobHandle, Error, Host, RegistryHandle, Result, RuntimeHandle, StoreHandle, StreamHandle,
     abi::{
         plugin::{HostDocument, Plugin},
         tables::{
             self, BlobTable, DocumentTable, Interface, PluginTable, RootRef, StoreTable,
-            StoreWatchTable,
+            StoreWatchTable, StreamTable,
         },
     },
 };
@@ -27,6 +27,7 @@ pub struct Connection {
     store: Option<&'static StoreTable>,
     store_watch: Option<&'static StoreWatchTable>,
     blob: Option<&'static BlobTable>,
+    stream: Option<&'static StreamTable>,
     registry: Option<&'static DocumentTable>,
     runtime: Option<&'static DocumentTable>,
 }
@@ -66,6 +67,7 @@ impl Connection {
             store: interface(root, StoreTable::NAME)?,
             store_watch: interface(root, StoreWatchTable::NAME)?,
             blob: interface(root, BlobTable::NAME)?,
+            stream: interface(root, StreamTable::NAME)?,
             registry: interface(root, tables::REGISTRY)?,
             runtime: interface(root, tables::RUNTIME)?,
         })
@@ -142,6 +144,15 @@ impl Opened {
     pub fn blob(&self) -> Option<BlobHandle> {
         let (link, table) = (self.link.clone(), self.connection.blob?);
         Some(BlobHandle::from_dyn(Arc::new(blob::Client { link, table })))
+    }
+
+    /// Its stream, if it has one.
+    pub fn stream(&self) -> Option<StreamHandle> {
+        let (link, table) = (self.link.clone(), self.connection.stream?);
+        Some(StreamHandle::from_dyn(Arc::new(events::Client {
+            link,
+            table,
+        })))
     }
 
     /// Its registry, if it has one.

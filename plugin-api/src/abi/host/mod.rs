@@ -3,6 +3,7 @@
 mod blob;
 mod connect;
 mod documents;
+mod events;
 mod link;
 mod logs;
 mod store;

@@ -9,7 +9,7 @@ use abi_stable::{
 };
 use serde_json::Value;
 
-use super::{blob, documents, open, store};
+use super::{blob, documents, events, open, store};
 use crate::{
     Result,
     abi::{
@@ -17,7 +17,7 @@ use crate::{
         manifest::{API_VERSION, RunMode, TARGET},
         tables::{
             self, BlobTable, Interface, InterfaceRecord, PluginTable, Root, RootRef, StoreTable,
-            StoreWatchTable,
+            StoreWatchTable, StreamTable,
         },
     },
 };
@@ -112,6 +112,7 @@ extern "C" fn query<E: Exported>(name: RStr<'_>) -> ROption<InterfaceRecord> {
         StoreTable::NAME => RSome(InterfaceRecord::new(&store::TABLE)),
         StoreWatchTable::NAME => RSome(InterfaceRecord::new(&store::WATCH)),
         BlobTable::NAME => RSome(InterfaceRecord::new(&blob::TABLE)),
+        StreamTable::NAME => RSome(InterfaceRecord::new(&events::TABLE)),
         tables::REGISTRY => RSome(InterfaceRecord::new(&documents::REGISTRY)),
         tables::RUNTIME => RSome(InterfaceRecord::new(&documents::RUNTIME)),
         _ => RNone,

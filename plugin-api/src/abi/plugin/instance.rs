@@ -3,7 +3,7 @@
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::{
-    BlobHandle, Error, RegistryHandle, Result, RuntimeHandle, StoreHandle,
+    BlobHandle, Error, RegistryHandle, Result, RuntimeHandle, StoreHandle, StreamHandle,
     abi::{
         guard::{self, Surroundings},
         manifest::RunMode,
@@ -42,6 +42,12 @@ methods! {
     BlobList = "blob.list",
     BlobHealth = "blob.health",
     BlobShutdown = "blob.shutdown",
+    StreamPublish = "stream.publish",
+    StreamConsume = "stream.consume",
+    StreamSettle = "stream.settle",
+    StreamHistory = "stream.history",
+    StreamHealth = "stream.health",
+    StreamShutdown = "stream.shutdown",
     RegistryRegister = "registry.register",
     RegistryDeregister = "registry.deregister",
     RegistryList = "registry.list",
@@ -73,6 +79,9 @@ impl Method {
                 | Self::StoreShutdown
                 | Self::BlobDelete
                 | Self::BlobShutdown
+                | Self::StreamPublish
+                | Self::StreamSettle
+                | Self::StreamShutdown
                 | Self::RegistryRegister
                 | Self::RegistryDeregister
                 | Self::RegistryShutdown
@@ -88,6 +97,7 @@ impl Method {
 pub(super) struct Modules {
     pub(super) store: Option<StoreHandle>,
     pub(super) blob: Option<BlobHandle>,
+    pub(super) stream: Option<StreamHandle>,
     pub(super) registry: Option<RegistryHandle>,
     pub(super) runtime: Option<RuntimeHandle>,
 }
@@ -129,6 +139,13 @@ impl Instance {
         self.modules.blob.as_ref().ok_or_else(|| missing("blob"))
     }
 
+    pub(super) fn stream(&self) -> Result<&StreamHandle> {
+        self.modules
+            .stream
+            .as_ref()
+            .ok_or_else(|| missing("stream"))
+    }
+
     pub(super) fn registry(&self) -> Result<&RegistryHandle> {
         self.modules
             .registry
@@ -168,12 +185,14 @@ impl Drop for Instance {
             let Modules {
                 store,
                 blob,
+                stream,
                 registry,
                 runtime,
             } = modules;
             // One by one: a panic in the drop of one must not leak the others.
             let _ = guard::contain(move || drop(store));
             let _ = guard::contain(move || drop(blob));
+            let _ = guard::contain(move || drop(stream));
             let _ = guard::contain(move || drop(registry));
             let _ = guard::contain(move || drop(runtime));
         }

@@ -3,6 +3,7 @@
 mod blob;
 mod describe;
 mod documents;
+mod events;
 mod instance;
 mod logs;
 mod open;

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     Blob, BlobHandle, Error, Host, Registry, RegistryHandle, Result, RuntimeHandle, Store,
-    StoreHandle,
+    StoreHandle, Stream, StreamHandle,
     abi::{
         guard,
         records::{ErrorRecord, OpenedRecord},
@@ -97,6 +97,7 @@ macro_rules! module {
 impl Opener<'_> {
     module!(store, Store, StoreHandle);
     module!(blob, Blob, BlobHandle);
+    module!(stream, Stream, StreamHandle);
     module!(registry, Registry, RegistryHandle);
     module!(runtime, crate::Runtime, RuntimeHandle);
 
