@@ -14,8 +14,8 @@
 /// ```
 ///
 /// - `name` is how profiles call it; the library is found as `libmicro_NAME.so` or `libNAME.so`.
-/// - Each module (`store`, `blob`, `stream`, `registry`, `runtime`) has a constructor: a function or an
-///   async function `(Settings, Host) -> Result<T>`, where `T` implements the module's trait and
+/// - Each module (`store`, `blob`, `stream`, `broker`, `registry`, `runtime`) has a constructor: a
+///   function or an async function `(Settings, Host) -> Result<T>`, where `T` implements the module's trait and
 ///   `Settings` implements `Deserialize` (with `deny_unknown_fields`) and `JsonSchema`. Modules
 ///   with the same constructor are views of one value.
 /// - `run` says where calls run: `hop`, the default, on the plugin's own runtime, where they may
@@ -73,6 +73,9 @@ macro_rules! __export_plugin {
     };
     (@parse [stream: $constructor:path $(, $($rest:tt)*)?] name $n:tt modules [$($m:tt)*] $($more:tt)*) => {
         $crate::__export_plugin! { @parse [$($($rest)*)?] name $n modules [$($m)* [stream $constructor]] $($more)* }
+    };
+    (@parse [broker: $constructor:path $(, $($rest:tt)*)?] name $n:tt modules [$($m:tt)*] $($more:tt)*) => {
+        $crate::__export_plugin! { @parse [$($($rest)*)?] name $n modules [$($m)* [broker $constructor]] $($more)* }
     };
     (@parse [registry: $constructor:path $(, $($rest:tt)*)?] name $n:tt modules [$($m:tt)*] $($more:tt)*) => {
         $crate::__export_plugin! { @parse [$($($rest)*)?] name $n modules [$($m)* [registry $constructor]] $($more)* }

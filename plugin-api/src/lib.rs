@@ -113,6 +113,7 @@
 pub mod __abi;
 pub mod blob;
 mod boxed;
+pub mod broker;
 mod call;
 mod error;
 mod export;
@@ -129,6 +130,7 @@ pub use abi::plugin::Plugin;
 
 pub use blob::{Blob, BlobHandle};
 pub use boxed::{BoxFuture, BoxStream, ByteStream};
+pub use broker::{Broker, BrokerHandle};
 pub use call::{Call, TraceContext};
 pub use error::{Code, Error, Result};
 pub use host::Host;

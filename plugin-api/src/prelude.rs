@@ -10,9 +10,10 @@ pub use schemars::JsonSchema;
 pub use serde::{Deserialize, Serialize};
 
 pub use crate::{
-    Blob, BoxFuture, BoxStream, ByteStream, Call, Code, Error, Host, NoSettings, Registry, Result,
-    Runtime, Secret, Store, Stream, TraceContext,
+    Blob, BoxFuture, BoxStream, Broker, ByteStream, Call, Code, Error, Host, NoSettings, Registry,
+    Result, Runtime, Secret, Store, Stream, TraceContext,
     blob::{BlobInfo, BlobKey, BlobMeta, BlobPage, BlobQuery},
+    broker::{Losses, Mailbox, MailboxSender, Message},
     export_plugin,
     registry::{Change, Endpoint, Filter, Node, Service, Value},
     runtime::{

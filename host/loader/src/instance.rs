@@ -4,8 +4,8 @@ use std::{io, thread, time::Duration};
 
 use micro_plugin_api::{
     __abi::host::{Connection, Opened},
-    BlobHandle, Call, Error, Host, RegistryHandle, Result, RuntimeHandle, StoreHandle,
-    StreamHandle,
+    BlobHandle, BrokerHandle, Call, Error, Host, RegistryHandle, Result, RuntimeHandle,
+    StoreHandle, StreamHandle,
 };
 use tokio::{sync::oneshot, time};
 
@@ -103,6 +103,11 @@ impl Instance {
         self.opened.stream()
     }
 
+    /// Its broker, if it has that module.
+    pub fn broker(&self) -> Option<BrokerHandle> {
+        self.opened.broker()
+    }
+
     /// Its registry, if it has that module.
     pub fn registry(&self) -> Option<RegistryHandle> {
         self.opened.registry()
@@ -129,6 +134,9 @@ impl Instance {
         }
         if let Some(stream) = self.stream() {
             health.push(("stream", stream.health(call).await));
+        }
+        if let Some(broker) = self.broker() {
+            health.push(("broker", broker.health(call).await));
         }
         if let Some(registry) = self.registry() {
             health.push(("registry", registry.health(call).await));
@@ -188,6 +196,9 @@ impl Instance {
         }
         if let Some(registry) = self.registry() {
             outcome = outcome.and(registry.shutdown(call).await);
+        }
+        if let Some(broker) = self.broker() {
+            outcome = outcome.and(broker.shutdown(call).await);
         }
         if let Some(stream) = self.stream() {
             outcome = outcome.and(stream.shutdown(call).await);

@@ -13,6 +13,7 @@
 // What is public here must be so for the code that `export_plugin!` expands to.
 #![allow(missing_docs)]
 
+mod broker_records;
 mod buffer;
 mod documents;
 mod event_records;

@@ -11,6 +11,7 @@ use abi_stable::{
 };
 
 use super::{
+    broker_records::{MessageDeliveryRecord, MessageRecord},
     buffer::Buffer,
     event_records::{
         ConsumeRef, DeliveryRecord, EventRecord, HistoryRef, NewEventRef, SettlementRef,
@@ -92,6 +93,7 @@ interfaces! {
     StoreWatchTable = "micro.store.watch/1",
     BlobTable = "micro.blob/1",
     StreamTable = "micro.stream/1",
+    BrokerTable = "micro.broker/1",
     LogTable = "micro.log/1",
 }
 
@@ -259,4 +261,25 @@ pub(crate) struct DocumentTable {
         RStr<'a>,
         RStr<'a>,
     ) -> Future<'a, StreamRecord<RString>>,
+}
+
+/// `micro.broker/1`.
+#[repr(C)]
+#[derive(StableAbi)]
+pub(crate) struct BrokerTable {
+    pub(crate) publish: for<'a> extern "C" fn(
+        InstanceRef<'a>,
+        CallRecord<'a>,
+        RStr<'a>,
+        MessageRecord,
+    ) -> Future<'a, ()>,
+    pub(crate) subscribe: for<'a> extern "C" fn(
+        InstanceRef<'a>,
+        CallRecord<'a>,
+        RStr<'a>,
+        ROption<RStr<'a>>,
+    )
+        -> Future<'a, StreamRecord<MessageDeliveryRecord>>,
+    pub(crate) health: for<'a> extern "C" fn(InstanceRef<'a>, CallRecord<'a>) -> Future<'a, ()>,
+    pub(crate) shutdown: for<'a> extern "C" fn(InstanceRef<'a>, CallRecord<'a>) -> Future<'a, ()>,
 }

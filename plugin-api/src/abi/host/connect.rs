@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use abi_stable::library::{AbiHeaderRef, LibHeader, LibraryError};
 
-use super::{blob, documents, events, link::Link, logs, store};
+use super::{blob, broker, documents, events, link::Link, logs, store};
 use crate::{
-    BlobHandle, Error, Host, RegistryHandle, Result, RuntimeHandle, StoreHandle, StreamHandle,
+    BlobHandle, BrokerHandle, Error, Host, RegistryHandle, Result, RuntimeHandle, StoreHandle,
+    StreamHandle,
     abi::{
         plugin::{HostDocument, Plugin},
         tables::{
-            self, BlobTable, DocumentTable, Interface, PluginTable, RootRef, StoreTable,
-            StoreWatchTable, StreamTable,
+            self, BlobTable, BrokerTable, DocumentTable, Interface, PluginTable, RootRef,
+            StoreTable, StoreWatchTable, StreamTable,
         },
     },
 };
@@ -28,6 +29,7 @@ pub struct Connection {
     store_watch: Option<&'static StoreWatchTable>,
     blob: Option<&'static BlobTable>,
     stream: Option<&'static StreamTable>,
+    broker: Option<&'static BrokerTable>,
     registry: Option<&'static DocumentTable>,
     runtime: Option<&'static DocumentTable>,
 }
@@ -68,6 +70,7 @@ impl Connection {
             store_watch: interface(root, StoreWatchTable::NAME)?,
             blob: interface(root, BlobTable::NAME)?,
             stream: interface(root, StreamTable::NAME)?,
+            broker: interface(root, BrokerTable::NAME)?,
             registry: interface(root, tables::REGISTRY)?,
             runtime: interface(root, tables::RUNTIME)?,
         })
@@ -150,6 +153,15 @@ impl Opened {
     pub fn stream(&self) -> Option<StreamHandle> {
         let (link, table) = (self.link.clone(), self.connection.stream?);
         Some(StreamHandle::from_dyn(Arc::new(events::Client {
+            link,
+            table,
+        })))
+    }
+
+    /// Its broker, if it has one.
+    pub fn broker(&self) -> Option<BrokerHandle> {
+        let (link, table) = (self.link.clone(), self.connection.broker?);
+        Some(BrokerHandle::from_dyn(Arc::new(broker::Client {
             link,
             table,
         })))

@@ -1,6 +1,7 @@
 //! The server's side: the functions of a library become handles that look like any other.
 
 mod blob;
+mod broker;
 mod connect;
 mod documents;
 mod events;

@@ -9,15 +9,15 @@ use abi_stable::{
 };
 use serde_json::Value;
 
-use super::{blob, documents, events, open, store};
+use super::{blob, broker, documents, events, open, store};
 use crate::{
     Result,
     abi::{
         guard,
         manifest::{API_VERSION, RunMode, TARGET},
         tables::{
-            self, BlobTable, Interface, InterfaceRecord, PluginTable, Root, RootRef, StoreTable,
-            StoreWatchTable, StreamTable,
+            self, BlobTable, BrokerTable, Interface, InterfaceRecord, PluginTable, Root, RootRef,
+            StoreTable, StoreWatchTable, StreamTable,
         },
     },
 };
@@ -113,6 +113,7 @@ extern "C" fn query<E: Exported>(name: RStr<'_>) -> ROption<InterfaceRecord> {
         StoreWatchTable::NAME => RSome(InterfaceRecord::new(&store::WATCH)),
         BlobTable::NAME => RSome(InterfaceRecord::new(&blob::TABLE)),
         StreamTable::NAME => RSome(InterfaceRecord::new(&events::TABLE)),
+        BrokerTable::NAME => RSome(InterfaceRecord::new(&broker::TABLE)),
         tables::REGISTRY => RSome(InterfaceRecord::new(&documents::REGISTRY)),
         tables::RUNTIME => RSome(InterfaceRecord::new(&documents::RUNTIME)),
         _ => RNone,

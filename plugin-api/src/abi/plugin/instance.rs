@@ -3,7 +3,8 @@
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::{
-    BlobHandle, Error, RegistryHandle, Result, RuntimeHandle, StoreHandle, StreamHandle,
+    BlobHandle, BrokerHandle, Error, RegistryHandle, Result, RuntimeHandle, StoreHandle,
+    StreamHandle,
     abi::{
         guard::{self, Surroundings},
         manifest::RunMode,
@@ -48,6 +49,10 @@ methods! {
     StreamHistory = "stream.history",
     StreamHealth = "stream.health",
     StreamShutdown = "stream.shutdown",
+    BrokerPublish = "broker.publish",
+    BrokerSubscribe = "broker.subscribe",
+    BrokerHealth = "broker.health",
+    BrokerShutdown = "broker.shutdown",
     RegistryRegister = "registry.register",
     RegistryDeregister = "registry.deregister",
     RegistryList = "registry.list",
@@ -82,6 +87,8 @@ impl Method {
                 | Self::StreamPublish
                 | Self::StreamSettle
                 | Self::StreamShutdown
+                | Self::BrokerPublish
+                | Self::BrokerShutdown
                 | Self::RegistryRegister
                 | Self::RegistryDeregister
                 | Self::RegistryShutdown
@@ -98,6 +105,7 @@ pub(super) struct Modules {
     pub(super) store: Option<StoreHandle>,
     pub(super) blob: Option<BlobHandle>,
     pub(super) stream: Option<StreamHandle>,
+    pub(super) broker: Option<BrokerHandle>,
     pub(super) registry: Option<RegistryHandle>,
     pub(super) runtime: Option<RuntimeHandle>,
 }
@@ -146,6 +154,13 @@ impl Instance {
             .ok_or_else(|| missing("stream"))
     }
 
+    pub(super) fn broker(&self) -> Result<&BrokerHandle> {
+        self.modules
+            .broker
+            .as_ref()
+            .ok_or_else(|| missing("broker"))
+    }
+
     pub(super) fn registry(&self) -> Result<&RegistryHandle> {
         self.modules
             .registry
@@ -186,6 +201,7 @@ impl Drop for Instance {
                 store,
                 blob,
                 stream,
+                broker,
                 registry,
                 runtime,
             } = modules;
@@ -193,6 +209,7 @@ impl Drop for Instance {
             let _ = guard::contain(move || drop(store));
             let _ = guard::contain(move || drop(blob));
             let _ = guard::contain(move || drop(stream));
+            let _ = guard::contain(move || drop(broker));
             let _ = guard::contain(move || drop(registry));
             let _ = guard::contain(move || drop(runtime));
         }

@@ -1,6 +1,7 @@
 //! The library's side: an `impl Store` and its siblings become the functions of the tables.
 
 mod blob;
+mod broker;
 mod describe;
 mod documents;
 mod events;

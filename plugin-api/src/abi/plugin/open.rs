@@ -17,8 +17,8 @@ use super::{
     logs, settings,
 };
 use crate::{
-    Blob, BlobHandle, Error, Host, Registry, RegistryHandle, Result, RuntimeHandle, Store,
-    StoreHandle, Stream, StreamHandle,
+    Blob, BlobHandle, Broker, BrokerHandle, Error, Host, Registry, RegistryHandle, Result,
+    RuntimeHandle, Store, StoreHandle, Stream, StreamHandle,
     abi::{
         guard,
         records::{ErrorRecord, OpenedRecord},
@@ -98,6 +98,7 @@ impl Opener<'_> {
     module!(store, Store, StoreHandle);
     module!(blob, Blob, BlobHandle);
     module!(stream, Stream, StreamHandle);
+    module!(broker, Broker, BrokerHandle);
     module!(registry, Registry, RegistryHandle);
     module!(runtime, crate::Runtime, RuntimeHandle);
 
