@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask build-plugins | server | test | bench | dist | tidy`.
+//! The project's own commands: `cargo xtask build-plugins | server | install | test | bench | dist | tidy`.
 
 #![allow(
     clippy::print_stdout,
@@ -9,6 +9,7 @@ mod bench;
 mod cargo;
 mod dist;
 mod features;
+mod install;
 mod plugins;
 mod server;
 mod test;
@@ -30,6 +31,8 @@ enum Command {
     BuildPlugins(plugins::BuildPlugins),
     /// Build the server and the plugins of its profile, and run it.
     Server(server::Server),
+    /// Install the binary, plugins and profiles for this user.
+    Install(install::Install),
     /// Run every test, on real parts.
     Test(test::Test),
     /// Measure, and print the table.
@@ -44,6 +47,7 @@ fn main() -> anyhow::Result<()> {
     match Xtask::parse().command {
         Command::BuildPlugins(command) => command.run(),
         Command::Server(command) => command.run(),
+        Command::Install(command) => command.run(),
         Command::Test(command) => command.run(),
         Command::Bench(command) => command.run(),
         Command::Dist(command) => command.run(),
