@@ -41,6 +41,7 @@ const RULES: &[Rule] = &[
             "xtask/",
             "tests/",
             "examples/",
+            "framework/examples/",
             "proto/build.rs",
             "plugin-api/build.rs",
             "framework/build/",
