@@ -1,13 +1,15 @@
-//! The memory plugin: store, blob and registry that live in the server process and end with it.
+//! The memory plugin: store, blob, broker and registry that live in the server process and end with it.
 //!
 //! It has no settings, and nothing in it blocks, so its calls run on the caller's thread.
 
 mod blob;
+mod broker;
 mod lock;
 mod registry;
 mod store;
 
 pub use blob::MemoryBlob;
+pub use broker::MemoryBroker;
 pub use registry::MemoryRegistry;
 pub use store::MemoryStore;
 
@@ -17,6 +19,7 @@ export_plugin! {
     name: "memory",
     store: open_store,
     blob: open_blob,
+    broker: open_broker,
     registry: open_registry,
     run = inline,
 }
@@ -27,6 +30,10 @@ fn open_store(_: NoSettings, _: Host) -> Result<MemoryStore> {
 
 fn open_blob(_: NoSettings, _: Host) -> Result<MemoryBlob> {
     Ok(MemoryBlob::new())
+}
+
+fn open_broker(_: NoSettings, _: Host) -> Result<MemoryBroker> {
+    Ok(MemoryBroker::new())
 }
 
 fn open_registry(_: NoSettings, _: Host) -> Result<MemoryRegistry> {
