@@ -4,6 +4,7 @@ mod format;
 mod lock;
 
 use std::{
+    any::{Any, TypeId},
     collections::HashMap,
     fs::{self, DirBuilder, File},
     io,
@@ -30,6 +31,8 @@ static OWNED: LazyLock<Mutex<HashMap<PathBuf, Weak<Directory>>>> = LazyLock::new
 pub struct Directory {
     path: PathBuf,
     platform: Uuid,
+    /// The modules that are open, by their type, so that each is open once.
+    modules: Mutex<HashMap<TypeId, Weak<dyn Any + Send + Sync>>>,
     /// Held, not used: the system unlocks it when the process ends, however it ends.
     _lock: Lock,
 }
@@ -52,6 +55,7 @@ impl Directory {
         let directory = Arc::new(Self {
             path: path.clone(),
             platform,
+            modules: Mutex::default(),
             _lock: lock,
         });
         owned.retain(|_, directory| directory.strong_count() > 0);
@@ -67,6 +71,26 @@ impl Directory {
     /// The id of the platform whose data it holds, made once when the folder was.
     pub fn platform(&self) -> Uuid {
         self.platform
+    }
+
+    /// What all instances of a module in this folder share: opened by the first of them, with its
+    /// settings, and closed with the last.
+    ///
+    /// # Errors
+    /// Those of `open`.
+    pub fn share<T: Send + Sync + 'static>(
+        self: &Arc<Self>,
+        open: impl FnOnce(Arc<Self>) -> Result<T>,
+    ) -> Result<Arc<T>> {
+        let mut modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
+        let there = modules.get(&TypeId::of::<T>()).and_then(Weak::upgrade);
+        if let Some(Ok(there)) = there.map(Arc::downcast) {
+            return Ok(there);
+        }
+        let opened = Arc::new(open(self.clone())?);
+        let weak: Weak<T> = Arc::downgrade(&opened);
+        modules.insert(TypeId::of::<T>(), weak);
+        Ok(opened)
     }
 
     /// The folder of a module, which is made if it is not there.

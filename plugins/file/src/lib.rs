@@ -6,6 +6,16 @@
 
 mod directory;
 mod settings;
+mod store;
 
 pub use directory::Directory;
 pub use settings::Settings;
+pub use store::FileStore;
+
+use micro_plugin_api::export_plugin;
+
+export_plugin! {
+    name: "file",
+    store: FileStore::open,
+    run = inline,
+}
