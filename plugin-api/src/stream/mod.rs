@@ -1,9 +1,11 @@
 //! The `stream` module: events in topics, kept for a time, consumed from any moment of it.
 
+mod consumers;
 mod handle;
 mod rules;
 mod types;
 
+pub use consumers::{Batch, Consumers, EventLog, GroupState};
 pub(crate) use handle::DynStream;
 pub use handle::StreamHandle;
 pub use types::{
@@ -40,9 +42,9 @@ pub trait Stream: Send + Sync + 'static {
     /// - Without a group, every consumer gets every event. With one, each event goes to one of the
     ///   members, and whoever reads gets some.
     /// - A group lasts: it remembers what it has dealt with when its last member has left, and when
-    ///   the backend is opened again, if the backend's events survive that. Its first member fixes
-    ///   ack wait and retry limit for as long as the group has members; what others ask for is
-    ///   ignored. A group that has had no member for as long as events are kept may be forgotten.
+    ///   the backend is opened again, if the backend's events survive that. Its first member
+    ///   with manual acks fixes ack wait and retry limit for as long as the group has members; what
+    ///   others ask for is ignored. A group that has had no member for as long as events are kept may be forgotten.
     /// - With manual acks, what is not settled within the ack wait, and what is settled as not dealt
     ///   with, is delivered again to any member that may have more (the latter within a few seconds
     ///   at most), up to the retry limit; then it is given up. What a member had not settled when
