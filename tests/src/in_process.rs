@@ -5,9 +5,11 @@ use std::{convert::Infallible, sync::Arc};
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use micro_access::{Access, KeySource};
-use micro_memory::{MemoryBlob, MemoryRegistry};
+use micro_memory::{MemoryBlob, MemoryRegistry, MemoryStream};
 use micro_modules::Modules;
-use micro_plugin_api::{BlobHandle, Host, RegistryHandle, RuntimeHandle, StoreHandle};
+use micro_plugin_api::{
+    BlobHandle, Host, RegistryHandle, RuntimeHandle, StoreHandle, StreamHandle,
+};
 use micro_process::{ProcessRuntime, Settings};
 use micro_proto::auth::{Options, Token, TokenRequest, auth_client::AuthClient};
 use micro_services::{CoreServices, Manager, Platform, RuntimeConfig, Toolchain};
@@ -46,6 +48,7 @@ impl Core {
         let modules = Modules::from_handles(
             StoreHandle::new(store.clone()),
             BlobHandle::new(MemoryBlob::new()),
+            StreamHandle::new(MemoryStream::new(&micro_memory::Settings::default())),
             RegistryHandle::new(MemoryRegistry::new()),
             RuntimeHandle::new(runtime.expect("the process runtime opens")),
         );

@@ -3,6 +3,7 @@
 //! Whoever needs a module asks [`Modules`] for its handle for each piece of work, and keeps it no
 //! longer than that, so that another instance can take its place.
 
+mod absent;
 mod blocking;
 mod health;
 mod live;
@@ -16,7 +17,7 @@ pub use open::{OpenError, Places};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use micro_plugin_api::{BlobHandle, RegistryHandle, RuntimeHandle, StoreHandle};
+use micro_plugin_api::{BlobHandle, RegistryHandle, RuntimeHandle, StoreHandle, StreamHandle};
 
 use crate::{health::Checks, live::Live, shutdown::Closers};
 
@@ -28,6 +29,7 @@ pub const PLATFORM_DATABASE: &str = "$platform";
 pub struct Modules {
     store: ArcSwap<Live<StoreHandle>>,
     blob: ArcSwap<Live<BlobHandle>>,
+    stream: ArcSwap<Live<StreamHandle>>,
     registry: ArcSwap<Live<RegistryHandle>>,
     runtime: ArcSwap<Live<RuntimeHandle>>,
     checks: Checks,
@@ -39,6 +41,7 @@ impl Modules {
     pub fn from_handles(
         store: StoreHandle,
         blob: BlobHandle,
+        stream: StreamHandle,
         registry: RegistryHandle,
         runtime: RuntimeHandle,
     ) -> Arc<Self> {
@@ -46,11 +49,13 @@ impl Modules {
         let closers = Closers::default();
         closers.push(Module::Store, store.clone());
         closers.push(Module::Blob, blob.clone());
+        closers.push(Module::Stream, stream.clone());
         closers.push(Module::Registry, registry.clone());
         closers.push(Module::Runtime, runtime.clone());
         Arc::new(Self {
             store: ArcSwap::from_pointee(Live::new(PLUGIN, store)),
             blob: ArcSwap::from_pointee(Live::new(PLUGIN, blob)),
+            stream: ArcSwap::from_pointee(Live::new(PLUGIN, stream)),
             registry: ArcSwap::from_pointee(Live::new(PLUGIN, registry)),
             runtime: ArcSwap::from_pointee(Live::new(PLUGIN, runtime)),
             checks: Checks::default(),
@@ -66,6 +71,12 @@ impl Modules {
     /// The blob store.
     pub fn blob(&self) -> BlobHandle {
         self.blob.load().handle.clone()
+    }
+
+    /// The stream. Where the profile has none, each of its calls fails with `unsupported` and names
+    /// the slot.
+    pub fn stream(&self) -> StreamHandle {
+        self.stream.load().handle.clone()
     }
 
     /// The registry.

@@ -1,7 +1,7 @@
 //! One module as it is now: its handle, and the plugin behind it.
 
 use micro_plugin_api::{
-    BlobHandle, BoxFuture, Call, RegistryHandle, Result, RuntimeHandle, StoreHandle,
+    BlobHandle, BoxFuture, Call, RegistryHandle, Result, RuntimeHandle, StoreHandle, StreamHandle,
 };
 
 /// The handle of a module, with the name of the plugin that fills it.
@@ -39,4 +39,10 @@ macro_rules! handles {
     )*};
 }
 
-handles!(StoreHandle, BlobHandle, RegistryHandle, RuntimeHandle);
+handles!(
+    StoreHandle,
+    BlobHandle,
+    StreamHandle,
+    RegistryHandle,
+    RuntimeHandle
+);

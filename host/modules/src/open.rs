@@ -7,10 +7,12 @@ use std::{
 
 use arc_swap::ArcSwap;
 use micro_loader::{Instance, LoadError, LoadOptions, Loader, OPEN_DEADLINE};
-use micro_plugin_api::{BlobHandle, Host, RegistryHandle, RuntimeHandle, StoreHandle};
+use micro_plugin_api::{
+    BlobHandle, Host, RegistryHandle, RuntimeHandle, StoreHandle, StreamHandle,
+};
 use micro_profile::{Location, Module, Profile, Slot};
 
-use crate::{Modules, health::Checks, live::Live, shutdown::Closers};
+use crate::{Modules, absent::Absent, health::Checks, live::Live, shutdown::Closers};
 
 /// Why the modules of a profile could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -94,9 +96,10 @@ impl Modules {
             closers.push_instance(opened.instance);
         }
         match modules {
-            Ok((store, blob, registry, runtime)) => Ok(Arc::new(Self {
+            Ok((store, blob, stream, registry, runtime)) => Ok(Arc::new(Self {
                 store: ArcSwap::from_pointee(store),
                 blob: ArcSwap::from_pointee(blob),
+                stream: ArcSwap::from_pointee(stream),
                 registry: ArcSwap::from_pointee(registry),
                 runtime: ArcSwap::from_pointee(runtime),
                 checks: Checks::default(),
@@ -113,6 +116,7 @@ impl Modules {
 type All = (
     Live<StoreHandle>,
     Live<BlobHandle>,
+    Live<StreamHandle>,
     Live<RegistryHandle>,
     Live<RuntimeHandle>,
 );
@@ -138,9 +142,28 @@ impl Opening<'_> {
         Ok((
             self.module(Module::Store, Instance::store).await?,
             self.module(Module::Blob, Instance::blob).await?,
+            self.optional(Module::Stream, Instance::stream, |absent| {
+                StreamHandle::new(absent)
+            })
+            .await?,
             self.module(Module::Registry, Instance::registry).await?,
             self.module(Module::Runtime, Instance::runtime).await?,
         ))
+    }
+
+    /// The handle of one module that a profile may do without, as those do that were written before
+    /// it was thought of.
+    async fn optional<H>(
+        &mut self,
+        module: Module,
+        view: impl Fn(&Instance) -> Option<H>,
+        absent: impl FnOnce(Absent) -> H,
+    ) -> Result<Live<H>, OpenError> {
+        if self.profile.slots.contains_key(&module) {
+            return self.module(module, view).await;
+        }
+        let absent = absent(Absent::new(module, &self.profile.name));
+        Ok(Live::new("none", absent))
     }
 
     /// The handle of one module, of an instance that is open already or is opened now.

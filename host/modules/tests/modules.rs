@@ -9,7 +9,7 @@ use std::{
 
 use fake::{Behaviour, Fake};
 use micro_modules::{ModuleHealth, Modules};
-use micro_plugin_api::{BlobHandle, RegistryHandle, RuntimeHandle, StoreHandle};
+use micro_plugin_api::{BlobHandle, RegistryHandle, RuntimeHandle, StoreHandle, StreamHandle};
 
 /// Modules whose registry behaves like that, and what they note when they are closed.
 fn modules(registry: Behaviour) -> (Arc<Modules>, Arc<Mutex<Vec<&'static str>>>) {
@@ -22,6 +22,7 @@ fn modules(registry: Behaviour) -> (Arc<Modules>, Arc<Mutex<Vec<&'static str>>>)
     let modules = Modules::from_handles(
         StoreHandle::new(fake("store", Behaviour::Good)),
         BlobHandle::new(fake("blob", Behaviour::Good)),
+        StreamHandle::new(fake("stream", Behaviour::Good)),
         RegistryHandle::new(fake("registry", registry)),
         RuntimeHandle::new(fake("runtime", Behaviour::Good)),
     );
@@ -33,7 +34,7 @@ async fn registry_error(modules: &Modules) -> Option<String> {
     let health = modules.health().await;
     assert_eq!(modules.last_health().as_deref(), Some(&health));
     let named: Vec<_> = health.iter().map(|health| health.module).collect();
-    assert_eq!(named, ["store", "blob", "registry", "runtime"]);
+    assert_eq!(named, ["store", "blob", "stream", "registry", "runtime"]);
     let mut error = None;
     for ModuleHealth {
         module,
@@ -130,7 +131,7 @@ async fn health_is_watched_in_the_background() {
 async fn modules_close_in_reverse_order_and_once() {
     let (modules, closed) = modules(Behaviour::Good);
     modules.shutdown().await;
-    let order = ["runtime", "registry", "blob", "store"];
+    let order = ["runtime", "registry", "stream", "blob", "store"];
     assert_eq!(*closed.lock().unwrap(), order);
     modules.shutdown().await;
     assert_eq!(closed.lock().unwrap().len(), 4);

@@ -11,6 +11,8 @@ pub enum Module {
     Store,
     /// Large values.
     Blob,
+    /// Events, kept for a time.
+    Stream,
     /// Which services exist and where.
     Registry,
     /// Where services run.
@@ -19,13 +21,20 @@ pub enum Module {
 
 impl Module {
     /// Every module, in the order in which they are opened.
-    pub const ALL: [Self; 4] = [Self::Store, Self::Blob, Self::Registry, Self::Runtime];
+    pub const ALL: [Self; 5] = [
+        Self::Store,
+        Self::Blob,
+        Self::Stream,
+        Self::Registry,
+        Self::Runtime,
+    ];
 
     /// The word for it in a manifest.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Store => "store",
             Self::Blob => "blob",
+            Self::Stream => "stream",
             Self::Registry => "registry",
             Self::Runtime => "runtime",
         }

@@ -7,11 +7,12 @@ use std::{
 };
 
 use micro_plugin_api::{
-    Blob, BoxStream, ByteStream, Call, Error, Registry, Result, Runtime, Store,
+    Blob, BoxStream, ByteStream, Call, Error, Registry, Result, Runtime, Store, Stream,
     blob::{BlobInfo, BlobKey, BlobMeta, BlobPage, BlobQuery},
     registry::{self, Change, Service},
     runtime::{Instance, InstanceChange, InstanceKey, LogLine, LogOptions, Spec, StopOptions},
     store::{Commit, ListQuery, Page, Record, Table, Version},
+    stream::{ConsumeOptions, Delivery, Event, HistoryQuery, NewEvent, Settlement},
 };
 
 /// How a module answers when it is asked how it is, and when it is closed.
@@ -101,6 +102,37 @@ impl Blob for Fake {
         nothing()
     }
     async fn list(&self, _: &Call, _: &BlobQuery<'_>) -> Result<BlobPage> {
+        nothing()
+    }
+    async fn health(&self, _: &Call) -> Result<()> {
+        self.behave().await
+    }
+    async fn shutdown(&self, _: &Call) -> Result<()> {
+        self.close().await
+    }
+}
+
+impl Stream for Fake {
+    async fn publish(&self, _: &Call, _: &[NewEvent]) -> Result<Vec<String>> {
+        nothing()
+    }
+    async fn consume(
+        &self,
+        _: &Call,
+        _: &str,
+        _: &ConsumeOptions,
+    ) -> Result<BoxStream<Result<Delivery>>> {
+        nothing()
+    }
+    async fn settle(&self, _: &Call, _: &[Settlement]) -> Result<()> {
+        nothing()
+    }
+    async fn history(
+        &self,
+        _: &Call,
+        _: &str,
+        _: &HistoryQuery,
+    ) -> Result<BoxStream<Result<Event>>> {
         nothing()
     }
     async fn health(&self, _: &Call) -> Result<()> {
