@@ -1,12 +1,17 @@
 //! The process plugin: a runtime that runs services as local processes.
 
+mod adopt;
+mod backoff;
 mod follow;
-mod group;
 mod logs;
+mod notes;
+mod procfs;
 mod program;
 mod runtime;
 mod settings;
+mod supervise;
 mod table;
+mod tree;
 
 pub use runtime::ProcessRuntime;
 pub use settings::Settings;

@@ -46,6 +46,14 @@ pub(crate) fn resolve(
     }
 }
 
+/// The name of a variable that no environment can hold, if there is one.
+pub(crate) fn bad_variable(env: &BTreeMap<String, String>) -> Option<&str> {
+    let is_bad = |(name, value): &(&String, &String)| {
+        name.is_empty() || name.contains(['=', '\0']) || value.contains('\0')
+    };
+    env.iter().find(is_bad).map(|(name, _)| name.as_str())
+}
+
 /// What to say when the system refused to execute `name`.
 pub(crate) fn spawn_error(name: &str, error: &io::Error) -> Error {
     match error.raw_os_error() {

@@ -2,8 +2,8 @@
 
 use std::{
     fs, io,
-    path::PathBuf,
-    process::{ExitStatus, Stdio},
+    process::Stdio,
+    sync::{Arc, Weak},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -11,48 +11,90 @@ use futures::{StreamExt, stream};
 use micro_plugin_api::{
     BoxStream, Call, Error, Host, Result, Runtime,
     runtime::{
-        Exit, Instance, InstanceChange, InstanceKey, LogLine, LogOptions, Spec, State, StopOptions,
+        Instance, InstanceChange, InstanceKey, LogLine, LogOptions, Spec, State, StopOptions,
     },
 };
-use nix::sys::signal::Signal;
-use tokio::{
-    process::{Child, Command},
-    sync::{broadcast, watch},
-    time::Instant,
+use nix::{
+    sys::signal::{Signal, killpg},
+    unistd::Pid,
 };
+use tokio::{
+    process::Command,
+    sync::{broadcast, watch},
+};
+use uuid::Uuid;
 
 use crate::{
-    follow,
-    group::Group,
-    logs, program,
+    adopt, follow,
+    logs::{self, Logs, Reader},
+    notes::{Note, Notes},
+    procfs::{self, Process},
+    program,
     settings::Settings,
+    supervise::{Leader, Supervisor},
     table::{Entry, Table},
+    tree::MARK,
 };
 
 /// Runs each service as the leader of a process group of its own, with its output in a file.
 pub struct ProcessRuntime {
     settings: Settings,
-    logs_dir: PathBuf,
-    table: Table,
+    shared: Arc<Shared>,
+}
+
+/// What the tasks of all instances work with.
+pub(crate) struct Shared {
+    pub(crate) table: Table,
+    pub(crate) notes: Notes,
+    pub(crate) logs: Logs,
+    /// This boot of the system.
+    pub(crate) boot: String,
 }
 
 impl ProcessRuntime {
-    /// A runtime that keeps the output of services below the host's folder of logs. Must be called
-    /// within a tokio runtime, which then watches over the processes.
+    /// A runtime that keeps the output of services below the host's folder of logs, and notes of
+    /// them below its folder of state. It takes over what an earlier one over the same folders left
+    /// running, and ends what it has no note of. Must be called within a tokio runtime, which then
+    /// watches over the processes.
+    ///
+    /// # Errors
+    /// `unavailable` if the folder of state cannot be read or written.
     pub async fn open(settings: Settings, host: Host) -> Result<Self> {
-        Ok(Self {
-            settings,
-            logs_dir: host.logs_dir().to_owned(),
+        let state_dir = host.state_dir().to_owned();
+        let failed = |error| {
+            let folder = host.state_dir().display();
+            Error::unavailable(format!(
+                "cannot keep notes of services in {folder}: {error}"
+            ))
+        };
+        let notes = blocking(move || Notes::open(&state_dir)).await;
+        let shared = Arc::new(Shared {
             table: Table::new(),
-        })
+            notes: notes.map_err(failed)?,
+            logs: Logs::new(host.logs_dir(), settings.rotation()),
+            boot: procfs::boot(),
+        });
+        adopt::adopt(&shared).await.map_err(failed)?;
+        tokio::spawn(tend_logs(Arc::downgrade(&shared), settings.log_poll()));
+        Ok(Self { settings, shared })
     }
+}
 
-    /// Executes the program of `spec`. The caller holds the table's lock: this never waits.
-    fn spawn(&self, spec: &Spec) -> Result<Entry> {
+impl Shared {
+    /// Executes the program of `note`, and notes it. The caller holds the table's lock: this never
+    /// waits.
+    pub(crate) fn spawn(&self, note: &mut Note) -> Result<Leader> {
+        let spec = &note.spec;
         let (name, arguments) = spec
             .command
             .split_first()
             .ok_or_else(|| Error::invalid(format!("there is no command to run {}", spec.key)))?;
+        if !logs::fits(&spec.key) {
+            return Err(Error::invalid(format!(
+                "the names of {} are too long for the file of its log",
+                spec.key
+            )));
+        }
         if !fs::metadata(&spec.folder).is_ok_and(|meta| meta.is_dir()) {
             let folder = spec.folder.display();
             return Err(Error::invalid(format!(
@@ -60,131 +102,152 @@ impl ProcessRuntime {
                 spec.key
             )));
         }
+        if let Some(name) = program::bad_variable(&spec.env) {
+            return Err(Error::invalid(format!(
+                "the environment of {} has a variable {name:?} whose name is empty or has a `=`, or that holds a NUL",
+                spec.key
+            )));
+        }
         let program = program::resolve(name, &spec.folder, &spec.env)?;
-        let (output, errors) = self.open_log(&spec.key).map_err(|error| {
-            Error::unavailable(format!("cannot open the log of {}: {error}", spec.key))
-        })?;
-        let child = Command::new(program)
+        let key = &spec.key;
+        let log = |error| Error::unavailable(format!("cannot open the log of {key}: {error}"));
+        let output = self.logs.file(key).map_err(log)?;
+        let errors = output.try_clone().map_err(log)?;
+        let mut command = Command::new(program);
+        command
             .args(arguments)
             .current_dir(&spec.folder)
             .env_clear()
             .envs(&spec.env)
+            .env(MARK, self.notes.mark(&note.id))
             .stdin(Stdio::null())
             .stdout(output)
             .stderr(errors)
-            .process_group(0)
+            .process_group(0);
+        let (name, key) = (name.clone(), spec.key.clone());
+        let noting =
+            |error| Error::unavailable(format!("cannot note that {key} is started: {error}"));
+        // Before there is a process: one that nobody knows of is worse than a note of none.
+        note.leader = None;
+        note.state = State::Running;
+        note.started_at = unix_millis();
+        self.notes.write(note).map_err(noting)?;
+        let child = command
             .spawn()
-            .map_err(|error| program::spawn_error(name, &error))?;
-        let pid = child.id().ok_or_else(|| {
-            Error::internal(format!("{} ended before it could be watched", spec.key))
-        })?;
-        let instance = Instance {
-            key: spec.key.clone(),
-            state: State::Running,
-            pid: Some(pid),
-            started_at: unix_millis(),
-            run: spec.run.clone(),
-            restarts: 0,
+            .map_err(|error| program::spawn_error(&name, &error))?;
+        // Nobody has collected it yet, so it is there, be it as a zombie.
+        let leader = child.id().and_then(Process::read_any);
+        let leader = leader.ok_or_else(|| {
+            Error::unavailable(format!("{key} cannot be found in /proc; is that mounted?"))
+        });
+        let noted = leader.and_then(|leader| {
+            note.leader = Some(leader.identity);
+            self.notes.write(note).map_err(noting)?;
+            Ok(leader.identity)
+        });
+        match (noted, child.id()) {
+            (Ok(identity), _) => Ok(Leader::Child(child, identity)),
+            (Err(error), pid) => {
+                if let Some(pid) = pid {
+                    let _ = killpg(Pid::from_raw(pid as i32), Signal::SIGKILL);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Starts what was never started before.
+    fn start(self: &Arc<Self>, spec: &Spec) -> Result<Entry> {
+        let mut note = Note {
+            id: Uuid::new_v4().to_string(),
+            spec: spec.clone(),
+            boot: self.boot.clone(),
+            ..Note::default()
         };
-        let (tell_end, ended) = watch::channel(false);
-        tokio::spawn(supervise(
-            self.table.clone(),
-            spec.key.clone(),
-            child,
-            Group(pid),
-            tell_end,
-        ));
-        Ok(Entry {
-            instance,
-            group: Group(pid),
-            stopping: false,
-            ended,
-        })
-    }
-
-    fn open_log(&self, key: &InstanceKey) -> io::Result<(fs::File, fs::File)> {
-        let file = logs::open(&logs::path(&self.logs_dir, key))?;
-        Ok((file.try_clone()?, file))
-    }
-}
-
-/// Waits for the end of a process and notes it.
-async fn supervise(
-    table: Table,
-    key: InstanceKey,
-    mut child: Child,
-    group: Group,
-    tell_end: watch::Sender<bool>,
-) {
-    let state = match child.wait().await {
-        Ok(status) => State::Exited(exit(status)),
-        Err(error) => {
-            tracing::error!(service = %key, %error, "cannot wait for a process");
-            State::Exited(Exit::default())
+        match self.spawn(&mut note) {
+            Ok(leader) => Ok(self.supervise(note, Some(leader))),
+            Err(error) => {
+                self.notes.remove(&note.id);
+                Err(error)
+            }
         }
-    };
-    table.exited(&key, group, state);
-    // Nobody waiting is no failure.
-    let _ = tell_end.send(true);
-}
+    }
 
-fn exit(status: ExitStatus) -> Exit {
-    use std::os::unix::process::ExitStatusExt;
-    Exit {
-        code: status.code(),
-        signal: status.signal(),
-        message: None,
+    /// Begins to watch over an instance.
+    pub(crate) fn supervise(self: &Arc<Self>, note: Note, leader: Option<Leader>) -> Entry {
+        let (stop, stopped) = watch::channel(None);
+        let entry = Entry {
+            id: note.id.clone(),
+            instance: Instance {
+                key: note.spec.key.clone(),
+                state: note.state.clone(),
+                pid: leader.as_ref().map(|leader| leader.identity().pid),
+                started_at: note.started_at,
+                run: note.spec.run.clone(),
+                restarts: note.deaths,
+            },
+            healthy: Duration::from_millis(note.spec.restart.healthy_ms),
+            stop,
+        };
+        let supervisor = Supervisor {
+            shared: self.clone(),
+            note,
+            leader,
+            stop: stopped,
+        };
+        tokio::spawn(supervisor.run());
+        entry
     }
 }
 
-/// Ends an instance whole: politely within `grace`, then by force; then forgets it.
-async fn end(table: Table, entry: Entry, grace: Duration) {
-    let key = &entry.instance.key;
-    let mut ended = entry.ended.clone();
-    let deadline = Instant::now() + grace;
-    if entry.instance.state == State::Running {
-        entry.group.signal(Signal::SIGTERM);
-        let leader = tokio::time::timeout_at(deadline, ended.wait_for(|ended| *ended));
-        let leader_ended = leader.await.is_ok();
-        if !leader_ended || !entry.group.ended_by(deadline).await {
-            tracing::warn!(service = %key, ?grace, "did not end in time and is killed");
-            entry.group.signal(Signal::SIGKILL);
+/// Looks after logs for as long as somebody needs them.
+async fn tend_logs(shared: Weak<Shared>, pause: Duration) {
+    loop {
+        tokio::time::sleep(pause).await;
+        let Some(shared) = shared.upgrade() else {
+            return;
+        };
+        let tended = blocking(move || {
+            shared.logs.tend(&shared.table.keys());
+            Ok(())
+        });
+        if let Err(error) = tended.await {
+            tracing::error!(%error, "looking after logs failed");
         }
-        // A closed channel says the same: its sender lives as long as the process.
-        let _ = ended.wait_for(|ended| *ended).await;
     }
-    table.remove(key);
 }
 
 impl Runtime for ProcessRuntime {
     async fn start(&self, _call: &Call, spec: &Spec) -> Result<Instance> {
-        self.table.insert(&spec.key, || self.spawn(spec))
+        let shared = &self.shared;
+        let (instance, replaced) = shared.table.insert(&spec.key, || shared.start(spec))?;
+        if let Some(replaced) = replaced {
+            shared.notes.remove(&replaced);
+        }
+        Ok(instance)
     }
 
     async fn stop(&self, call: &Call, key: &InstanceKey, options: &StopOptions) -> Result<()> {
-        let unknown = || Error::not_found(format!("{key} does not run here"));
-        let entry = self.table.begin_stop(key).ok_or_else(unknown)?;
+        let table = &self.shared.table;
         let grace = Duration::from_millis(options.grace_ms);
-        let stopped = if entry.stopping {
-            // Somebody else ends it; this call only waits for that.
-            let table = self.table.clone();
-            let key = key.clone();
-            tokio::spawn(async move { table.gone(&key).await })
-        } else {
-            // A task of its own: what was begun is finished even if the caller goes away.
-            tokio::spawn(end(self.table.clone(), entry, grace))
-        };
-        let joined = match call.remaining() {
-            Some(remaining) => tokio::time::timeout(remaining, stopped)
+        // Its own task ends it: what was begun is finished even if the caller goes away.
+        let id = table
+            .begin_stop(key, grace)
+            .ok_or_else(|| Error::not_found(format!("{key} does not run here")))?;
+        let gone = table.gone(key, &id);
+        match call.remaining() {
+            Some(remaining) => tokio::time::timeout(remaining, gone)
                 .await
-                .map_err(|_| Error::deadline(format!("{key} has not ended yet")))?,
-            None => stopped.await,
-        };
-        joined.map_err(|error| Error::internal(format!("stopping {key} failed: {error}")))
+                .map_err(|_| Error::deadline(format!("{key} has not ended yet"))),
+            None => {
+                gone.await;
+                Ok(())
+            }
+        }
     }
 
     async fn list(&self, _call: &Call, namespace: Option<&str>) -> Result<Vec<Instance>> {
-        Ok(self.table.list(namespace))
+        Ok(self.shared.table.list(namespace))
     }
 
     async fn logs(
@@ -193,21 +256,25 @@ impl Runtime for ProcessRuntime {
         key: &InstanceKey,
         options: &LogOptions,
     ) -> Result<BoxStream<Result<LogLine>>> {
-        let path = logs::path(&self.logs_dir, key);
-        let tail = options.tail;
-        let reader = blocking(move || logs::Reader::open(&path, tail)).await;
-        let reader = reader.map_err(|error| match error.kind() {
+        let logs = self.shared.logs.clone();
+        let (wanted, options) = (key.clone(), options.clone());
+        let follow = options.follow;
+        let reader = blocking(move || {
+            let log = logs.get(&wanted)?;
+            Reader::open(log, options.tail, options.since, options.follow)
+        });
+        let reader = reader.await.map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Error::not_found(format!("there are no logs of {key}")),
             _ => Error::unavailable(format!("cannot read the logs of {key}: {error}")),
         })?;
-        let table = self.table.clone();
+        let table = self.shared.table.clone();
         let key = key.clone();
-        let poll = options.follow.then(|| self.settings.log_poll());
-        Ok(follow::lines(reader, poll, move || table.is_running(&key)))
+        let poll = follow.then(|| self.settings.log_poll());
+        Ok(follow::lines(reader, poll, move || table.is_alive(&key)))
     }
 
     async fn watch(&self, _call: &Call) -> Result<BoxStream<Result<InstanceChange>>> {
-        let (present, changes) = self.table.watch();
+        let (present, changes) = self.shared.table.watch();
         let present = present.into_iter().map(InstanceChange::Present);
         let snapshot = stream::iter(present.chain([InstanceChange::Synced]).map(Ok));
         let live = stream::unfold(Some(changes), |changes| async {
@@ -225,10 +292,10 @@ impl Runtime for ProcessRuntime {
     }
 
     async fn health(&self, _call: &Call) -> Result<()> {
-        let folder = self.logs_dir.clone();
+        let folder = self.shared.logs.folder().to_owned();
         let created = blocking(move || logs::create_folder(&folder)).await;
         created.map_err(|error| {
-            let folder = self.logs_dir.display();
+            let folder = self.shared.logs.folder().display();
             Error::unavailable(format!(
                 "cannot create the folder of logs {folder}: {error}"
             ))
@@ -239,7 +306,7 @@ impl Runtime for ProcessRuntime {
         let options = StopOptions {
             grace_ms: self.settings.shutdown_grace_ms,
         };
-        let keys = self.table.keys();
+        let keys = self.shared.table.keys();
         let stops = keys.iter().map(|key| self.stop(call, key, &options));
         for stopped in futures::future::join_all(stops).await {
             match stopped {
@@ -261,7 +328,8 @@ pub(crate) async fn blocking<T: Send + 'static>(
         .map_err(io::Error::other)?
 }
 
-fn unix_millis() -> u64 {
+/// Milliseconds since the Unix epoch.
+pub(crate) fn unix_millis() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.map_or(0, |now| now.as_millis() as u64)
 }

@@ -32,6 +32,7 @@ pub(crate) async fn bench() -> Bench {
     let settings = Settings {
         shutdown_grace_ms: 2_000,
         log_poll_ms: 10,
+        ..Settings::default()
     };
     let runtime = ProcessRuntime::open(settings, host).await.unwrap();
     Bench {
