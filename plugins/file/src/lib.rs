@@ -4,10 +4,13 @@
 //! One process owns the folder. All modules of all instances in that process share it; see
 //! [`Directory`].
 
+mod blob;
 mod directory;
 mod settings;
+mod space;
 mod store;
 
+pub use blob::FileBlob;
 pub use directory::Directory;
 pub use settings::Settings;
 pub use store::FileStore;
@@ -17,5 +20,6 @@ use micro_plugin_api::export_plugin;
 export_plugin! {
     name: "file",
     store: FileStore::open,
+    blob: FileBlob::open,
     run = inline,
 }

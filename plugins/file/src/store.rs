@@ -12,7 +12,6 @@ mod list;
 mod names;
 mod record;
 mod recovery;
-mod space;
 mod sweep;
 mod writer;
 
@@ -31,11 +30,10 @@ use tokio::sync::{Semaphore, oneshot};
 use self::{
     engine::{Engine, Open},
     recovery::Acknowledged,
-    space::Space,
     sweep::Sweep,
     writer::{Job, Writer},
 };
-use crate::{Directory, Settings};
+use crate::{Directory, Settings, space::Space};
 
 /// How many commits may wait to be written; more wait for a place.
 const WAITING: usize = 4_096;

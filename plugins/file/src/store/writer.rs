@@ -19,7 +19,8 @@ use micro_plugin_api::{
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use self::decide::Group;
-use super::{engine::Engine, recovery::Acknowledged, space::Space, sweep::Sweep};
+use super::{engine::Engine, recovery::Acknowledged, sweep::Sweep};
+use crate::space::Space;
 
 /// The most operations that go to disk together.
 const GROUP_OPERATIONS: usize = 4_096;

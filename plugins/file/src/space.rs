@@ -19,7 +19,8 @@ const WRITTEN: usize = 4 << 20;
 const PART: u64 = 10;
 
 /// The free space of the disk that a folder is on.
-pub(super) struct Space {
+#[derive(Debug)]
+pub(crate) struct Space {
     folder: PathBuf,
     reserve: u64,
     /// When it was enough last, and what was written since.
@@ -28,7 +29,7 @@ pub(super) struct Space {
 
 impl Space {
     /// Of the disk that `folder` is on, `reserve` bytes are to stay free.
-    pub(super) fn new(folder: PathBuf, reserve: u64) -> Self {
+    pub(crate) fn new(folder: PathBuf, reserve: u64) -> Self {
         Self {
             folder,
             reserve,
@@ -40,7 +41,7 @@ impl Space {
     ///
     /// # Errors
     /// `unavailable` if there is not, saying where and what to do.
-    pub(super) fn check(&mut self, bytes: usize) -> Result<()> {
+    pub(crate) fn check(&mut self, bytes: usize) -> Result<()> {
         if let Some((since, written)) = &mut self.enough
             && since.elapsed() < HOLDS
             && written.saturating_add(bytes) < WRITTEN
