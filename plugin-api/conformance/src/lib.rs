@@ -17,6 +17,7 @@ mod check;
 pub mod registry;
 mod report;
 pub mod store;
+pub mod stream;
 mod suite;
 mod wait;
 

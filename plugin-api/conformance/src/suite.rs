@@ -6,7 +6,9 @@ use std::{
 };
 
 use futures::{FutureExt as _, future::LocalBoxFuture};
-use micro_plugin_api::{BlobHandle, BoxFuture, Call, RegistryHandle, Result, StoreHandle};
+use micro_plugin_api::{
+    BlobHandle, BoxFuture, Call, RegistryHandle, Result, StoreHandle, StreamHandle,
+};
 
 use crate::{
     check::{Stop, Verdict},
@@ -34,7 +36,7 @@ macro_rules! module {
         }
     )*};
 }
-module!(StoreHandle, BlobHandle, RegistryHandle);
+module!(StoreHandle, BlobHandle, RegistryHandle, StreamHandle);
 
 /// One rule and the code that checks it.
 pub struct Case<H> {

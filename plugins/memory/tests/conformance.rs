@@ -1,8 +1,8 @@
 //! The conformance suites against the memory modules, in this program.
 
-use micro_memory::{MemoryBlob, MemoryRegistry, MemoryStore};
-use micro_plugin_api::{BlobHandle, RegistryHandle, StoreHandle};
-use micro_plugin_conformance::{blob, registry, store};
+use micro_memory::{MemoryBlob, MemoryRegistry, MemoryStore, MemoryStream, Settings};
+use micro_plugin_api::{BlobHandle, RegistryHandle, StoreHandle, StreamHandle};
+use micro_plugin_conformance::{blob, registry, store, stream};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn store_passes() {
@@ -20,4 +20,10 @@ async fn blob_passes() {
 async fn registry_passes() {
     let open = async || Ok(RegistryHandle::new(MemoryRegistry::new()));
     registry::suite().run(open).await.assert_passed();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stream_passes() {
+    let open = async || Ok(StreamHandle::new(MemoryStream::new(&Settings::default())));
+    stream::suite().run(open).await.assert_passed();
 }
