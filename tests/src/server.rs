@@ -8,6 +8,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
+    sync::Arc,
     thread,
     time::Duration,
 };
@@ -42,11 +43,11 @@ struct Addresses {
     network: SocketAddr,
 }
 
-/// What a server is to be, before it is started.
-#[derive(Debug)]
+/// What a server is to be, before it is started. Clones share the home folder.
+#[derive(Clone, Debug)]
 pub struct ServerBuilder {
     program: PathBuf,
-    home: TempDir,
+    home: Arc<TempDir>,
     profile: String,
     env: BTreeMap<OsString, OsString>,
     args: Vec<OsString>,
@@ -85,7 +86,7 @@ impl ServerBuilder {
         set("MICRO_BUILD_CACHE", cache);
         Self {
             program: program("micro"),
-            home,
+            home: Arc::new(home),
             profile: profile.to_owned(),
             env,
             args: Vec::new(),
@@ -165,10 +166,13 @@ impl ServerBuilder {
     /// If it does not, showing its log.
     pub async fn serve(self) -> Server {
         let log = self.home().join("server.log");
-        let file = fs::File::create(&log).expect("a log can be made");
+        let append = fs::OpenOptions::new().create(true).append(true).open(&log);
+        let file = append.expect("a log can be made");
         let out = file.try_clone().expect("a file can be shared");
-        let mut process = Running::spawn(self.command().stdout(out).stderr(file));
+        // That of a server before this one says nothing of this one.
         let path = self.home().join("addresses.json");
+        let _ = fs::remove_file(&path);
+        let mut process = Running::spawn(self.command().stdout(out).stderr(file));
         let addresses = wait_for("the server's addresses", || {
             let status = process.status();
             let text = fs::read_to_string(&path);
@@ -182,9 +186,7 @@ impl ServerBuilder {
         .await;
         let addresses = serde_json::from_str(&addresses).expect("addresses are JSON");
         Server {
-            program: self.program,
-            home: self.home,
-            env: self.env,
+            builder: self,
             log,
             addresses,
             process,
@@ -211,12 +213,10 @@ impl ServerBuilder {
 #[derive(Debug)]
 pub struct Server {
     process: Running,
-    program: PathBuf,
     addresses: Addresses,
-    env: BTreeMap<OsString, OsString>,
     log: PathBuf,
     // Last: the process ends before its home goes.
-    home: TempDir,
+    builder: ServerBuilder,
 }
 
 impl Server {
@@ -246,7 +246,7 @@ impl Server {
 
     /// The home folder of the server and of its command lines.
     pub fn home(&self) -> &Path {
-        self.home.path()
+        self.builder.home()
     }
 
     /// The process.
@@ -284,11 +284,11 @@ impl Server {
 
     /// A command line against this server, to be run as the caller likes.
     pub fn command<A: Into<OsString>>(&self, args: impl IntoIterator<Item = A>) -> Command {
-        let mut command = Command::new(&self.program);
+        let mut command = Command::new(&self.builder.program);
         command
             .args(args.into_iter().map(Into::into))
             .env_clear()
-            .envs(&self.env)
+            .envs(&self.builder.env)
             .env("MICRO_PROXY", self.proxy().to_string())
             .env_remove("MICRO_PROXY_ADDRESS")
             .current_dir(self.home())
@@ -387,6 +387,29 @@ impl Server {
             async move { status }
         })
         .await
+    }
+}
+
+impl Server {
+    /// Kills the server as a crash would, leaving its services alone; what starts the next one on
+    /// the same home folder.
+    ///
+    /// # Panics
+    /// If it is still there after [`PATIENCE`].
+    pub fn crash(mut self) -> ServerBuilder {
+        self.process.signal(Signal::SIGKILL);
+        let ended = self.process.wait(PATIENCE);
+        assert!(ended.is_some(), "a killed process ends");
+        self.builder.clone()
+    }
+
+    /// Stops the server; what starts the next one on the same home folder.
+    ///
+    /// # Panics
+    /// If it does not end well, or is still there after [`PATIENCE`].
+    pub async fn stopped(mut self) -> ServerBuilder {
+        assert!(self.stop().await.success());
+        self.builder.clone()
     }
 }
 
