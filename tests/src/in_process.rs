@@ -5,10 +5,10 @@ use std::{convert::Infallible, sync::Arc};
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use micro_access::{Access, KeySource};
-use micro_memory::{MemoryBlob, MemoryRegistry, MemoryStream};
+use micro_memory::{MemoryBlob, MemoryBroker, MemoryRegistry, MemoryStream};
 use micro_modules::Modules;
 use micro_plugin_api::{
-    BlobHandle, Host, RegistryHandle, RuntimeHandle, StoreHandle, StreamHandle,
+    BlobHandle, BrokerHandle, Host, RegistryHandle, RuntimeHandle, StoreHandle, StreamHandle,
 };
 use micro_process::{ProcessRuntime, Settings};
 use micro_proto::auth::{Options, Token, TokenRequest, auth_client::AuthClient};
@@ -49,6 +49,7 @@ impl Core {
             StoreHandle::new(store.clone()),
             BlobHandle::new(MemoryBlob::new()),
             StreamHandle::new(MemoryStream::new(&micro_memory::Settings::default())),
+            BrokerHandle::new(MemoryBroker::new()),
             RegistryHandle::new(MemoryRegistry::new()),
             RuntimeHandle::new(runtime.expect("the process runtime opens")),
         );

@@ -282,11 +282,9 @@ fn a_profile_that_cannot_be_loaded_is_one_line() {
          give a default as ${NOT_SET:-…}"
     );
     assert_eq!(
-        refusal(&server_of(
-            "extends = 'test'\n[broker]\nplugin = 'memory'\n"
-        )),
-        "HOME/mine.toml:2: unknown key `broker`; a profile has extends, store, blob, registry, \
-         runtime, plugins and server"
+        refusal(&server_of("extends = 'test'\n[queue]\nplugin = 'memory'\n")),
+        "HOME/mine.toml:2: unknown key `queue`; a profile has extends, store, blob, stream, \
+         broker, registry, runtime, plugins and server"
     );
 }
 
@@ -316,7 +314,7 @@ fn a_plugin_that_cannot_be_opened_is_one_line_with_file_line_and_key() {
         (
             "extends = 'test'\n[runtime]\nplugin = 'memory'\n",
             "HOME/mine.toml:3: plugin memory has no module `runtime`; it offers ",
-            "store, blob, registry",
+            "store, blob, stream, broker, registry",
         ),
         (
             "extends = 'test'\n[store]\nplugin = 'zoo'\nopen = 'panic'\n",

@@ -44,7 +44,7 @@ async fn the_memory_plugin_passes_every_suite() {
     assert_eq!(plugin.library.name(), "memory");
     assert_eq!(
         plugin.library.manifest().modules,
-        ["store", "blob", "broker", "stream", "registry"]
+        ["store", "blob", "stream", "broker", "registry"]
     );
     let report = store::suite()
         .run(async || plugin.open(|it| it.store()).await)

@@ -1,7 +1,7 @@
 //! What stands in for a module that a profile has no plugin for: every call says so.
 
 use micro_plugin_api::{
-    BoxStream, Call, Error, Result, Stream,
+    BoxStream, Broker, Call, Error, Result, Stream, broker,
     stream::{ConsumeOptions, Delivery, Event, HistoryQuery, NewEvent, Settlement},
 };
 
@@ -52,6 +52,21 @@ impl Stream for Absent {
         _: &str,
         _: &HistoryQuery,
     ) -> Result<BoxStream<Result<Event>>> {
+        self.fail()
+    }
+}
+
+impl Broker for Absent {
+    async fn publish(&self, _: &Call, _: &str, _: broker::Message) -> Result<()> {
+        self.fail()
+    }
+
+    async fn subscribe(
+        &self,
+        _: &Call,
+        _: &str,
+        _: Option<&str>,
+    ) -> Result<BoxStream<Result<broker::Delivery>>> {
         self.fail()
     }
 }

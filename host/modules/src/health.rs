@@ -62,15 +62,16 @@ impl Modules {
         {
             return last.to_vec();
         }
-        let [store, blob, stream, registry, runtime] = &self.checks.busy;
-        let (store, blob, stream, registry, runtime) = tokio::join!(
+        let [store, blob, stream, broker, registry, runtime] = &self.checks.busy;
+        let (store, blob, stream, broker, registry, runtime) = tokio::join!(
             check(Module::Store, self.store.load_full(), store),
             check(Module::Blob, self.blob.load_full(), blob),
             check(Module::Stream, self.stream.load_full(), stream),
+            check(Module::Broker, self.broker.load_full(), broker),
             check(Module::Registry, self.registry.load_full(), registry),
             check(Module::Runtime, self.runtime.load_full(), runtime),
         );
-        let all = vec![store, blob, stream, registry, runtime];
+        let all = vec![store, blob, stream, broker, registry, runtime];
         self.checks.last.store(Some(Arc::new(all.clone())));
         self.checks.finished.fetch_add(1, Ordering::Release);
         all

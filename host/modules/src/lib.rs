@@ -17,7 +17,9 @@ pub use open::{OpenError, Places};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use micro_plugin_api::{BlobHandle, RegistryHandle, RuntimeHandle, StoreHandle, StreamHandle};
+use micro_plugin_api::{
+    BlobHandle, BrokerHandle, RegistryHandle, RuntimeHandle, StoreHandle, StreamHandle,
+};
 
 use crate::{health::Checks, live::Live, shutdown::Closers};
 
@@ -30,6 +32,7 @@ pub struct Modules {
     store: ArcSwap<Live<StoreHandle>>,
     blob: ArcSwap<Live<BlobHandle>>,
     stream: ArcSwap<Live<StreamHandle>>,
+    broker: ArcSwap<Live<BrokerHandle>>,
     registry: ArcSwap<Live<RegistryHandle>>,
     runtime: ArcSwap<Live<RuntimeHandle>>,
     checks: Checks,
@@ -42,6 +45,7 @@ impl Modules {
         store: StoreHandle,
         blob: BlobHandle,
         stream: StreamHandle,
+        broker: BrokerHandle,
         registry: RegistryHandle,
         runtime: RuntimeHandle,
     ) -> Arc<Self> {
@@ -50,12 +54,14 @@ impl Modules {
         closers.push(Module::Store, store.clone());
         closers.push(Module::Blob, blob.clone());
         closers.push(Module::Stream, stream.clone());
+        closers.push(Module::Broker, broker.clone());
         closers.push(Module::Registry, registry.clone());
         closers.push(Module::Runtime, runtime.clone());
         Arc::new(Self {
             store: ArcSwap::from_pointee(Live::new(PLUGIN, store)),
             blob: ArcSwap::from_pointee(Live::new(PLUGIN, blob)),
             stream: ArcSwap::from_pointee(Live::new(PLUGIN, stream)),
+            broker: ArcSwap::from_pointee(Live::new(PLUGIN, broker)),
             registry: ArcSwap::from_pointee(Live::new(PLUGIN, registry)),
             runtime: ArcSwap::from_pointee(Live::new(PLUGIN, runtime)),
             checks: Checks::default(),
@@ -77,6 +83,12 @@ impl Modules {
     /// the slot.
     pub fn stream(&self) -> StreamHandle {
         self.stream.load().handle.clone()
+    }
+
+    /// The broker. Where the profile has none, each of its calls fails with `unsupported` and names
+    /// the slot.
+    pub fn broker(&self) -> BrokerHandle {
+        self.broker.load().handle.clone()
     }
 
     /// The registry.

@@ -1,7 +1,8 @@
 //! One module as it is now: its handle, and the plugin behind it.
 
 use micro_plugin_api::{
-    BlobHandle, BoxFuture, Call, RegistryHandle, Result, RuntimeHandle, StoreHandle, StreamHandle,
+    BlobHandle, BoxFuture, BrokerHandle, Call, RegistryHandle, Result, RuntimeHandle, StoreHandle,
+    StreamHandle,
 };
 
 /// The handle of a module, with the name of the plugin that fills it.
@@ -43,6 +44,7 @@ handles!(
     StoreHandle,
     BlobHandle,
     StreamHandle,
+    BrokerHandle,
     RegistryHandle,
     RuntimeHandle
 );

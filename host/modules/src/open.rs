@@ -8,7 +8,7 @@ use std::{
 use arc_swap::ArcSwap;
 use micro_loader::{Instance, LoadError, LoadOptions, Loader, OPEN_DEADLINE};
 use micro_plugin_api::{
-    BlobHandle, Host, RegistryHandle, RuntimeHandle, StoreHandle, StreamHandle,
+    BlobHandle, BrokerHandle, Host, RegistryHandle, RuntimeHandle, StoreHandle, StreamHandle,
 };
 use micro_profile::{Location, Module, Profile, Slot};
 
@@ -96,10 +96,11 @@ impl Modules {
             closers.push_instance(opened.instance);
         }
         match modules {
-            Ok((store, blob, stream, registry, runtime)) => Ok(Arc::new(Self {
+            Ok((store, blob, stream, broker, registry, runtime)) => Ok(Arc::new(Self {
                 store: ArcSwap::from_pointee(store),
                 blob: ArcSwap::from_pointee(blob),
                 stream: ArcSwap::from_pointee(stream),
+                broker: ArcSwap::from_pointee(broker),
                 registry: ArcSwap::from_pointee(registry),
                 runtime: ArcSwap::from_pointee(runtime),
                 checks: Checks::default(),
@@ -117,6 +118,7 @@ type All = (
     Live<StoreHandle>,
     Live<BlobHandle>,
     Live<StreamHandle>,
+    Live<BrokerHandle>,
     Live<RegistryHandle>,
     Live<RuntimeHandle>,
 );
@@ -144,6 +146,10 @@ impl Opening<'_> {
             self.module(Module::Blob, Instance::blob).await?,
             self.optional(Module::Stream, Instance::stream, |absent| {
                 StreamHandle::new(absent)
+            })
+            .await?,
+            self.optional(Module::Broker, Instance::broker, |absent| {
+                BrokerHandle::new(absent)
             })
             .await?,
             self.module(Module::Registry, Instance::registry).await?,

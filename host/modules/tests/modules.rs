@@ -9,7 +9,9 @@ use std::{
 
 use fake::{Behaviour, Fake};
 use micro_modules::{ModuleHealth, Modules};
-use micro_plugin_api::{BlobHandle, RegistryHandle, RuntimeHandle, StoreHandle, StreamHandle};
+use micro_plugin_api::{
+    BlobHandle, BrokerHandle, RegistryHandle, RuntimeHandle, StoreHandle, StreamHandle,
+};
 
 /// Modules whose registry behaves like that, and what they note when they are closed.
 fn modules(registry: Behaviour) -> (Arc<Modules>, Arc<Mutex<Vec<&'static str>>>) {
@@ -23,6 +25,7 @@ fn modules(registry: Behaviour) -> (Arc<Modules>, Arc<Mutex<Vec<&'static str>>>)
         StoreHandle::new(fake("store", Behaviour::Good)),
         BlobHandle::new(fake("blob", Behaviour::Good)),
         StreamHandle::new(fake("stream", Behaviour::Good)),
+        BrokerHandle::new(fake("broker", Behaviour::Good)),
         RegistryHandle::new(fake("registry", registry)),
         RuntimeHandle::new(fake("runtime", Behaviour::Good)),
     );
@@ -34,7 +37,10 @@ async fn registry_error(modules: &Modules) -> Option<String> {
     let health = modules.health().await;
     assert_eq!(modules.last_health().as_deref(), Some(&health));
     let named: Vec<_> = health.iter().map(|health| health.module).collect();
-    assert_eq!(named, ["store", "blob", "stream", "registry", "runtime"]);
+    assert_eq!(
+        named,
+        ["store", "blob", "stream", "broker", "registry", "runtime"]
+    );
     let mut error = None;
     for ModuleHealth {
         module,
@@ -131,10 +137,10 @@ async fn health_is_watched_in_the_background() {
 async fn modules_close_in_reverse_order_and_once() {
     let (modules, closed) = modules(Behaviour::Good);
     modules.shutdown().await;
-    let order = ["runtime", "registry", "stream", "blob", "store"];
+    let order = ["runtime", "registry", "broker", "stream", "blob", "store"];
     assert_eq!(*closed.lock().unwrap(), order);
     modules.shutdown().await;
-    assert_eq!(closed.lock().unwrap().len(), 4);
+    assert_eq!(closed.lock().unwrap().len(), 6);
 }
 
 #[tokio::test]
@@ -142,6 +148,9 @@ async fn one_that_does_not_close_does_not_keep_the_others_open() {
     for behaviour in [Behaviour::Fails, Behaviour::Panics, Behaviour::Hangs] {
         let (modules, closed) = modules(behaviour);
         modules.shutdown().await;
-        assert_eq!(*closed.lock().unwrap(), ["runtime", "blob", "store"]);
+        assert_eq!(
+            *closed.lock().unwrap(),
+            ["runtime", "broker", "stream", "blob", "store"]
+        );
     }
 }

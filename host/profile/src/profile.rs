@@ -13,6 +13,8 @@ pub enum Module {
     Blob,
     /// Events, kept for a time.
     Stream,
+    /// Messages to whoever listens at the time.
+    Broker,
     /// Which services exist and where.
     Registry,
     /// Where services run.
@@ -21,10 +23,11 @@ pub enum Module {
 
 impl Module {
     /// Every module, in the order in which they are opened.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Store,
         Self::Blob,
         Self::Stream,
+        Self::Broker,
         Self::Registry,
         Self::Runtime,
     ];
@@ -35,6 +38,7 @@ impl Module {
             Self::Store => "store",
             Self::Blob => "blob",
             Self::Stream => "stream",
+            Self::Broker => "broker",
             Self::Registry => "registry",
             Self::Runtime => "runtime",
         }

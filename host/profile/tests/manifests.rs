@@ -297,8 +297,8 @@ fn a_missing_variable_names_file_line_key_and_variable() {
 fn mistakes_are_one_line_with_file_line_and_key() {
     refused(
         "# hi\n[brokr]\nplugin='nats'\n",
-        "DIR/mine.toml:2: unknown key `brokr`; a profile has extends, store, blob, registry, \
-         runtime, plugins and server",
+        "DIR/mine.toml:2: unknown key `brokr`; a profile has extends, store, blob, stream, \
+         broker, registry, runtime, plugins and server",
     );
     refused(
         "store = 'memory'\n",

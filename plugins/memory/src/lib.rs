@@ -24,8 +24,8 @@ export_plugin! {
     name: "memory",
     store: open_store,
     blob: open_blob,
-    broker: open_broker,
     stream: open_stream,
+    broker: open_broker,
     registry: open_registry,
     run = inline,
 }

@@ -7,8 +7,9 @@ use std::{
 };
 
 use micro_plugin_api::{
-    Blob, BoxStream, ByteStream, Call, Error, Registry, Result, Runtime, Store, Stream,
+    Blob, BoxStream, Broker, ByteStream, Call, Error, Registry, Result, Runtime, Store, Stream,
     blob::{BlobInfo, BlobKey, BlobMeta, BlobPage, BlobQuery},
+    broker,
     registry::{self, Change, Service},
     runtime::{Instance, InstanceChange, InstanceKey, LogLine, LogOptions, Spec, StopOptions},
     store::{Commit, ListQuery, Page, Record, Table, Version},
@@ -75,6 +76,26 @@ impl Store for Fake {
         nothing()
     }
     async fn tables(&self, _: &Call, _: &str) -> Result<Vec<String>> {
+        nothing()
+    }
+    async fn health(&self, _: &Call) -> Result<()> {
+        self.behave().await
+    }
+    async fn shutdown(&self, _: &Call) -> Result<()> {
+        self.close().await
+    }
+}
+
+impl Broker for Fake {
+    async fn publish(&self, _: &Call, _: &str, _: broker::Message) -> Result<()> {
+        nothing()
+    }
+    async fn subscribe(
+        &self,
+        _: &Call,
+        _: &str,
+        _: Option<&str>,
+    ) -> Result<BoxStream<Result<broker::Delivery>>> {
         nothing()
     }
     async fn health(&self, _: &Call) -> Result<()> {
