@@ -15,6 +15,8 @@ mod server;
 mod test;
 mod tidy;
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 /// The project's own commands.
@@ -43,14 +45,27 @@ enum Command {
     Tidy(tidy::Tidy),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Xtask::parse().command {
-        Command::BuildPlugins(command) => command.run(),
-        Command::Server(command) => command.run(),
-        Command::Install(command) => command.run(),
-        Command::Test(command) => command.run(),
-        Command::Bench(command) => command.run(),
-        Command::Dist(command) => command.run(),
-        Command::Tidy(command) => command.run(),
+fn main() -> ExitCode {
+    match Xtask::parse().command.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // One line with its causes: a trace of ours tells a developer of micro nothing.
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Command {
+    fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::BuildPlugins(command) => command.run(),
+            Self::Server(command) => command.run(),
+            Self::Install(command) => command.run(),
+            Self::Test(command) => command.run(),
+            Self::Bench(command) => command.run(),
+            Self::Dist(command) => command.run(),
+            Self::Tidy(command) => command.run(),
+        }
     }
 }

@@ -5,7 +5,10 @@ use clap::{
     error::{ContextKind, ErrorKind},
 };
 
-use crate::commands::{call, env, kill, login, logs, run, server, status, user};
+use crate::commands::{
+    call, config, env, get, health, kill, login, logs, run, server, stats, status, store, stream,
+    user,
+};
 use crate::error::CliError;
 
 /// The flags that stand before the command.
@@ -47,8 +50,14 @@ pub(crate) struct App {
 pub(crate) enum Command {
     /// Call a service e.g micro call helloworld Helloworld.Call '{"name": "Jane"}'
     Call(call::Args),
+    /// Get, set and delete dynamic config e.g micro config set helloworld.somekey hello
+    Config(config::Args),
     /// Get, set, add and delete the environments that commands talk to
     Env(env::Args),
+    /// Get a service from the registry e.g micro get service helloworld
+    Get(get::Args),
+    /// Ask each node of a service how it is e.g micro health helloworld
+    Health(health::Args),
     /// Show a list of commands or help for one command
     Help {
         /// The command
@@ -68,8 +77,14 @@ pub(crate) enum Command {
     Server(server::Args),
     /// List the services in the registry
     Services,
+    /// Show what the nodes of services count about themselves e.g micro stats helloworld
+    Stats(stats::Args),
     /// Get the status of the services that the server runs
     Status(status::Args),
+    /// Read, list, write and delete records of the store
+    Store(store::Args),
+    /// Call an endpoint that streams e.g micro stream helloworld Helloworld.Stream '{"count": 3}'
+    Stream(stream::Args),
     /// Print the current user, and change what belongs to it
     User(user::Args),
     /// Anything else: a service.

@@ -1,7 +1,7 @@
 //! What a command works with: the environment, the printer, the global flags and the files in `~/.micro`.
 
 use std::{
-    io::{self, BufRead, IsTerminal as _},
+    io::{self, BufRead, IsTerminal as _, Read as _},
     path::PathBuf,
     sync::{Mutex, PoisonError},
 };
@@ -12,6 +12,7 @@ use crate::{
     error::{CliError, Result},
     printer::Printer,
     state::{Config, Place, Places, Tokens},
+    terminal::{self, Typed},
 };
 
 /// The namespace of those who never chose one.
@@ -154,17 +155,45 @@ impl<'a> Context<'a> {
     /// # Errors
     /// The input ends or cannot be read, or the prompt has nowhere to go.
     pub(crate) fn ask_secret(&self, question: &str) -> Result<String> {
-        self.printer.prompt(question)?;
         let mut input = self.input.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *input {
-            Input::Terminal => rpassword::read_password()
-                .map_err(|error| CliError::plain(format!("Cannot read the password: {error}"))),
+            Input::Terminal => self.hidden(question),
             Input::Lines(lines) => {
+                self.printer.prompt(question)?;
                 let secret = line(lines, question);
                 // Nobody's Enter ended the prompt's line.
                 self.printer.prompt("\n")?;
                 secret
             }
+        }
+    }
+
+    /// Asks a person for a secret, as [`Context::ask_secret`]; a file or a pipe is read to its end without a word, but
+    /// for a line end there, since a secret may have several lines.
+    ///
+    /// # Errors
+    /// As of [`Context::ask_secret`].
+    pub(crate) fn ask_secret_text(&self, question: &str) -> Result<String> {
+        let mut input = self.input.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *input {
+            Input::Terminal => self.hidden(question),
+            Input::Lines(lines) => {
+                let mut text = String::new();
+                lines.read_to_string(&mut text).map_err(unreadable)?;
+                let text = text.strip_suffix('\n').unwrap_or(&text);
+                Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
+            }
+        }
+    }
+
+    fn hidden(&self, question: &str) -> Result<String> {
+        let typed = terminal::read_hidden(io::stdin().lock(), || self.printer.prompt(question))?;
+        // The Enter of the person was not shown either.
+        self.printer.prompt("\n")?;
+        match typed {
+            Typed::Line(text) => Ok(text),
+            Typed::Ended => Err(ended(question)),
+            Typed::Interrupted => Err(CliError::interrupted()),
         }
     }
 }
@@ -177,11 +206,19 @@ pub(crate) fn namespace_key(environment: &str) -> String {
 fn line(input: &mut impl BufRead, question: &str) -> Result<String> {
     let mut text = String::new();
     match input.read_line(&mut text) {
-        Ok(0) => Err(CliError::plain(format!(
-            "The input ended before an answer to \"{}\"",
-            question.trim_end_matches([':', ' '])
-        ))),
+        Ok(0) => Err(ended(question)),
         Ok(_) => Ok(text.trim_end_matches(['\n', '\r']).to_owned()),
-        Err(error) => Err(CliError::plain(format!("Cannot read the input: {error}"))),
+        Err(error) => Err(unreadable(error)),
     }
+}
+
+fn ended(question: &str) -> CliError {
+    CliError::plain(format!(
+        "The input ended before an answer to \"{}\"",
+        question.trim_end_matches([':', ' '])
+    ))
+}
+
+fn unreadable(error: io::Error) -> CliError {
+    CliError::plain(format!("Cannot read the input: {error}"))
 }

@@ -51,6 +51,64 @@ pub(crate) fn show(duration: Duration) -> String {
     text
 }
 
+/// With its fractions, as Go prints a duration: `1h1m1s`, `1.5s`, `250ms`, `0s`.
+pub(crate) fn exact(duration: Duration) -> String {
+    let nanos = duration.subsec_nanos();
+    if duration.as_secs() == 0 && nanos > 0 {
+        let (size, unit) = match nanos {
+            0..1_000 => (1, "ns"),
+            1_000..1_000_000 => (1_000, "µs"),
+            _ => (1_000_000, "ms"),
+        };
+        return format!("{}{unit}", decimal(nanos / size, nanos % size, size));
+    }
+    let seconds = duration.as_secs();
+    let rest = decimal(
+        u32::try_from(seconds % 60).unwrap_or_default(),
+        nanos,
+        1_000_000_000,
+    );
+    match (seconds / 3600, seconds / 60 % 60) {
+        (0, 0) => format!("{rest}s"),
+        (0, minutes) => format!("{minutes}m{rest}s"),
+        (hours, minutes) => format!("{hours}h{minutes}m{rest}s"),
+    }
+}
+
+/// `whole` and `part` of `size`, a power of ten, without zeros at the end.
+fn decimal(whole: u32, part: u32, size: u32) -> String {
+    if part == 0 {
+        return whole.to_string();
+    }
+    let digits = usize::try_from(size.ilog10()).unwrap_or_default();
+    let fraction = format!("{part:0digits$}");
+    format!("{whole}.{}", fraction.trim_end_matches('0'))
+}
+
+/// About how long it is until then, as people say it: `8 seconds from now`.
+pub(crate) fn from_now(duration: Duration) -> String {
+    const MINUTE: u64 = 60;
+    const HOUR: u64 = 60 * MINUTE;
+    const DAY: u64 = 24 * HOUR;
+    const WEEK: u64 = 7 * DAY;
+    const MONTH: u64 = 30 * DAY;
+    const YEAR: u64 = 12 * MONTH;
+    let seconds = duration.as_secs();
+    let (size, unit) = match seconds {
+        0 => return "now".to_owned(),
+        1..MINUTE => (1, "second"),
+        MINUTE..HOUR => (MINUTE, "minute"),
+        HOUR..DAY => (HOUR, "hour"),
+        DAY..WEEK => (DAY, "day"),
+        WEEK..MONTH => (WEEK, "week"),
+        MONTH..YEAR => (MONTH, "month"),
+        _ => (YEAR, "year"),
+    };
+    let count = seconds / size;
+    let many = if count == 1 { "" } else { "s" };
+    format!("{count} {unit}{many} from now")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,6 +139,38 @@ mod tests {
             (86_400, "1d0h0m0s"),
         ] {
             assert_eq!(show(Duration::from_secs(seconds)), text);
+        }
+    }
+    #[test]
+    fn exact_durations_are_shown() {
+        for (nanos, text) in [
+            (0, "0s"),
+            (1, "1ns"),
+            (1_500, "1.5µs"),
+            (250_000_000, "250ms"),
+            (1_500_000_000, "1.5s"),
+            (61_000_000_000, "1m1s"),
+            (3_600_000_000_000, "1h0m0s"),
+            (90_061_050_000_000, "25h1m1.05s"),
+        ] {
+            assert_eq!(exact(Duration::from_nanos(nanos)), text);
+        }
+    }
+
+    #[test]
+    fn the_time_until_then_is_about() {
+        for (seconds, text) in [
+            (0, "now"),
+            (1, "1 second from now"),
+            (8, "8 seconds from now"),
+            (119, "1 minute from now"),
+            (7_200, "2 hours from now"),
+            (86_400, "1 day from now"),
+            (1_209_600, "2 weeks from now"),
+            (5_184_000, "2 months from now"),
+            (63_072_000, "2 years from now"),
+        ] {
+            assert_eq!(from_now(Duration::from_secs(seconds)), text);
         }
     }
 }

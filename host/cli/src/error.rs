@@ -12,7 +12,7 @@ pub struct CliError {
     pub code: u8,
     /// What to do next.
     pub hint: Option<String>,
-    /// Set when the reader of our output has gone: the command ends without a word.
+    /// Set when there is nobody to tell, or nothing to tell them: the command ends without a word.
     pub quiet: bool,
 }
 
@@ -46,6 +46,14 @@ impl CliError {
         Self {
             quiet: true,
             ..Self::new(0, "broken pipe")
+        }
+    }
+
+    /// The person typed Ctrl-C at a prompt: the code that a shell gives for that signal.
+    pub fn interrupted() -> Self {
+        Self {
+            quiet: true,
+            ..Self::new(130, "interrupted")
         }
     }
 

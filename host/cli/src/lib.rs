@@ -9,12 +9,14 @@ mod dynamic;
 pub mod env;
 mod error;
 mod help;
+mod lookup;
 mod plugin;
 pub mod printer;
 mod server_flags;
 mod session;
 mod source;
 mod state;
+mod terminal;
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -147,11 +149,17 @@ async fn remote(context: &Context<'_>, command: Command) -> Result<Outcome> {
     let session = Session::open(context).await?;
     match command {
         Command::Call(args) => commands::call::run(&session, args).await,
+        Command::Config(args) => commands::config::run(context, &session, args).await,
+        Command::Get(args) => commands::get::run(&session, args).await,
+        Command::Health(args) => commands::health::run(&session, args).await,
         Command::Kill(args) => commands::kill::run(&session, args).await,
         Command::Logs(args) => commands::logs::run(&session, args).await,
         Command::Run(args) => commands::run::run(&session, args).await,
         Command::Services => commands::services::run(&session).await,
+        Command::Stats(args) => commands::stats::run(&session, args).await,
         Command::Status(args) => commands::status::run(&session, args).await,
+        Command::Store(args) => commands::store::run(&session, args).await,
+        Command::Stream(args) => commands::stream::run(&session, args).await,
         Command::Dynamic(words) => dynamic::run(&session, &words).await,
         Command::Env(_)
         | Command::Help { .. }

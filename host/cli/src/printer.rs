@@ -28,6 +28,8 @@ pub enum Output {
     Table(Table),
     /// A JSON value, indented with tabs.
     Json(Value),
+    /// A JSON value, indented with two spaces.
+    Spaced(Value),
     /// JSON on one line.
     Compact(Value),
     /// Bytes as they came, and a line end.
@@ -49,17 +51,18 @@ impl Output {
                 .collect(),
             Self::Text(text) => text.clone().into_bytes(),
             Self::Table(table) => table.render().into_bytes(),
-            Self::Json(value) => indented(value),
+            Self::Json(value) => indented(value, b"\t"),
+            Self::Spaced(value) => indented(value, b"  "),
             Self::Compact(value) => format!("{value}\n").into_bytes(),
             Self::Raw(bytes) => bytes.iter().copied().chain([b'\n']).collect(),
         }
     }
 }
 
-fn indented(value: &Value) -> Vec<u8> {
+fn indented(value: &Value, indent: &[u8]) -> Vec<u8> {
     let mut text = Vec::new();
-    let tabs = serde_json::ser::PrettyFormatter::with_indent(b"\t");
-    let mut serializer = serde_json::Serializer::with_formatter(&mut text, tabs);
+    let format = serde_json::ser::PrettyFormatter::with_indent(indent);
+    let mut serializer = serde_json::Serializer::with_formatter(&mut text, format);
     value
         .serialize(&mut serializer)
         .expect("a JSON value is always writable to memory");

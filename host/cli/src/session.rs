@@ -59,6 +59,24 @@ pub(crate) struct Call<'a> {
     pub(crate) timeout: Option<Duration>,
 }
 
+impl<'a> Call<'a> {
+    /// A call to one node of a service, by its id.
+    pub(crate) fn to_node(
+        service: &'a str,
+        endpoint: &'a str,
+        namespace: &'a str,
+        node: &str,
+    ) -> Self {
+        Self {
+            service,
+            endpoint,
+            namespace,
+            metadata: BTreeMap::from([(metadata::NODE.to_owned(), node.to_owned())]),
+            timeout: None,
+        }
+    }
+}
+
 impl<'a> Session<'a> {
     /// A session without an account.
     ///
@@ -223,6 +241,19 @@ impl<'a> Session<'a> {
                 Ok(decode(answer.unwrap_or_default())?)
             }
         }
+    }
+
+    /// One message there, one back, with what else the call says.
+    pub(crate) async fn call_as<Q: Message, S: Message + Default>(
+        &self,
+        call: &Call<'_>,
+        request: &Q,
+    ) -> Answer<S> {
+        let client = self.connection.client().await?;
+        let options = self.options_of(call)?;
+        let body = request.encode_to_vec().into();
+        let answer = client.call(call.service, call.endpoint, Encoding::Proto, body, options);
+        decode(answer.await?)
     }
 
     /// JSON there, JSON back.

@@ -76,6 +76,9 @@ fn login_saves_a_token_that_is_sent_and_renewed() {
         ("Successfully logged in.\n", "")
     );
     assert_eq!(platform.run(&["user"]).out, "admin\n");
+    // Who mistypes stays who they were.
+    let done = platform.run(&["login", "--username=admin", "--password=wrong"]);
+    assert_eq!(done.code, ExitCode::from(1));
     assert_eq!(platform.run(&["user", "token"]).out, "token-2\n");
     platform.run(&["services"]);
     let sent = platform.seen().calls.last().unwrap().authorization.clone();

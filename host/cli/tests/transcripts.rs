@@ -123,8 +123,8 @@ fn without_a_command_there_is_a_pointer_to_the_help() {
 fn help_is_printed_to_stdout() {
     let terminal = Terminal::new();
     let commands = [
-        "call", "env", "help", "kill", "login", "logout", "logs", "run", "server", "services",
-        "status", "user",
+        "call", "config", "env", "get", "health", "help", "kill", "login", "logout", "logs", "run",
+        "server", "services", "stats", "status", "store", "stream", "user",
     ];
     let whole = terminal.run(&["--help"]);
     assert_eq!(whole.code, ExitCode::SUCCESS);
@@ -158,22 +158,70 @@ fn help_is_printed_to_stdout() {
 }
 
 #[test]
-fn too_few_arguments_print_the_help_of_the_command() {
+fn too_few_arguments_are_an_error_that_names_what_is_missing() {
     let terminal = Terminal::new();
-    for words in [
-        &["call", "helloworld"][..],
-        &["env", "set"],
-        &["env", "add"],
-        &["env", "del"],
-        &["kill"],
-        &["logs"],
-        &["run"],
-        &["user", "set"],
-        &["user", "config", "set", "a"],
+    for (words, command, missing) in [
+        (&["call", "helloworld"][..], "call", "SERVICE and ENDPOINT"),
+        (&["config", "del"], "config del", "KEY"),
+        (&["config", "get"], "config get", "KEY"),
+        (&["config", "set"], "config set", "KEY and VALUE"),
+        (&["config", "set", "k"], "config set", "VALUE"),
+        (&["env", "set"], "env set", "NAME"),
+        (&["env", "add"], "env add", "NAME and ADDRESS"),
+        (&["env", "del"], "env del", "NAME"),
+        (&["get", "service"], "get service", "NAME"),
+        (&["kill"], "kill", "NAME"),
+        (&["logs"], "logs", "NAME"),
+        (&["run"], "run", "SOURCE"),
+        (&["stats"], "stats", "NAME or --all"),
+        (&["stream", "helloworld"], "stream", "SERVICE and ENDPOINT"),
+        (&["user", "config", "delete"], "user config delete", "KEY"),
+        (&["user", "config", "get"], "user config get", "KEY"),
+        (
+            &["user", "config", "set", "a"],
+            "user config set",
+            "KEY and VALUE",
+        ),
     ] {
+        terminal.fails(
+            words,
+            1,
+            &format!("micro {command} needs {missing}. Please refer to 'micro {command} --help'"),
+        );
+    }
+    terminal.fails(&["health"], 128, "require service name");
+    terminal.fails(&["store", "delete"], 1, "Key is required");
+    terminal.fails(&["store", "read"], 1, "Key arg is required");
+    terminal.fails(&["store", "list", "--prefix"], 1, "Key arg is required");
+    terminal.fails(
+        &["store", "write", "k"],
+        1,
+        "Key and Value args are required",
+    );
+    terminal.fails(
+        &["store", "write", "--expiry=bad", "k", "v"],
+        1,
+        "Expiry flag is invalid: \"bad\" is no duration, such as 90s or 24h",
+    );
+    terminal.fails(&["config", "set", "", "x"], 1, "key required");
+}
+
+#[test]
+fn a_group_of_commands_prints_its_help() {
+    let terminal = Terminal::new();
+    for words in [&["config"][..], &["get"], &["store"], &["user", "set"]] {
         let done = terminal.run(words);
         assert_eq!(done.code, ExitCode::SUCCESS, "{words:?}: {}", done.err);
         assert!(done.out.starts_with("NAME:\n   micro "), "{}", done.out);
+    }
+    for group in ["config", "get", "store"] {
+        terminal.fails(
+            &[group, "asdasd"],
+            1,
+            &format!(
+                "Unrecognized subcommand for micro {group}: asdasd. Please refer to 'micro {group} --help'"
+            ),
+        );
     }
 }
 
@@ -284,7 +332,18 @@ fn a_server_that_is_down_is_named_with_a_hint() {
     let message = format!("Failed to connect to micro server at {address}");
     for words in [
         &["services"][..],
+        &["config", "get", "a"],
+        &["get", "service", "a"],
+        &["health", "a"],
+        &["stats", "a"],
         &["status"],
+        &["store", "databases"],
+        &["store", "delete", "k"],
+        &["store", "list"],
+        &["store", "read", "k"],
+        &["store", "tables"],
+        &["store", "write", "k", "v"],
+        &["stream", "a", "B.C"],
         &["logs", "helloworld"],
         &["kill", "helloworld"],
         &["login", "--username=admin", "--password=micro"],
@@ -357,6 +416,7 @@ fn a_call_is_checked_before_anything_is_sent() {
 #[test]
 fn run_says_what_it_cannot_run() {
     let terminal = Terminal::new();
+    terminal.fails(&["run", ""], 1, "SOURCE is empty");
     terminal.fails(
         &["run", "./nosuch"],
         1,

@@ -16,7 +16,12 @@ use http::{
     request::Parts, uri::Scheme,
 };
 use micro_access::{Access, Caller};
-use micro_wire::{Error, error::CLIENT_ID, metadata::strip_hop_by_hop, path::MethodPath};
+use micro_wire::{
+    Error,
+    error::CLIENT_ID,
+    metadata::{self, strip_hop_by_hop},
+    path::MethodPath,
+};
 
 use crate::{
     Body, BodyError, Core, NoRoute, Node, Route, Routes,
@@ -199,7 +204,7 @@ impl Dispatcher {
     async fn exchange<B>(
         &self,
         route: &Route,
-        parts: Parts,
+        mut parts: Parts,
         body: B,
     ) -> Result<Response<Body>, Error>
     where
@@ -207,7 +212,11 @@ impl Dispatcher {
         B::Error: Send,
     {
         let mut body = Replay::new(body);
-        let mut tried: Vec<Arc<Node>> = Vec::new();
+        // The node is told nothing of it, or calls that it makes in turn would ask for it too.
+        let mut tried = match parts.headers.remove(metadata::NODE) {
+            Some(only) => all_but(&only, route)?,
+            None => Vec::new(),
+        };
         let mut refusal = None;
         for _ in 0..ATTEMPTS {
             let Some(node) = route.pick(&tried, self.random()) else {
@@ -271,6 +280,21 @@ impl Dispatcher {
         x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         x ^ (x >> 31)
     }
+}
+
+/// The nodes of a route that a call for this one alone must not go to.
+fn all_but(only: &HeaderValue, route: &Route) -> Result<Vec<Arc<Node>>, Error> {
+    let (wanted, others): (Vec<_>, Vec<_>) = route
+        .nodes()
+        .iter()
+        .cloned()
+        .partition(|node| node.id().as_bytes() == only.as_bytes());
+    if wanted.is_empty() {
+        let id = only.to_str().unwrap_or("of that id");
+        let detail = format!("service {} has no node {id}", route.name());
+        return Err(Error::not_found(CLIENT_ID, detail));
+    }
+    Ok(others)
 }
 
 /// The head of the request as the node gets it.

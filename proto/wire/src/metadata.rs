@@ -6,6 +6,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// The namespace that a call is made in.
 pub const NAMESPACE: &str = "micro-namespace";
+/// The id of the one node that is to answer: for asking each node of a service how it is.
+pub const NODE: &str = "micro-node";
 /// `Bearer <token>`, or Basic with the token as password.
 pub const AUTHORIZATION: &str = "authorization";
 /// The caller's patience in decimal nanoseconds, beside the standard `grpc-timeout`.

@@ -49,6 +49,38 @@ async fn calls_are_spread_over_the_nodes() {
 }
 
 #[tokio::test]
+async fn a_call_for_one_node_goes_to_it_alone() {
+    let platform = Platform::start().await;
+    let dead = nobody().await;
+    let quiet = node(|mut call: Incoming| async move {
+        call.body().await;
+        let pinned = call.request.headers().contains_key("micro-node");
+        call.answer(if pinned { "told" } else { "b" });
+    })
+    .await;
+    let nodes = [named("a").await, quiet, dead];
+    platform.register("things", &nodes).await;
+    let door = platform.proxy().await;
+    let client = Client::connect(door.address).await;
+    let to = |id: String| {
+        let client = &client;
+        async move {
+            let headers = [("micro-node", id.as_str())];
+            client.call(PATH, &headers, "x").await.unwrap()
+        }
+    };
+    let [first, second, dead] = nodes.map(|address| format!("things-{address}"));
+    for _ in 0..10 {
+        assert_eq!(to(first.clone()).await.body, "a");
+        assert_eq!(to(second.clone()).await.body, "b");
+    }
+    assert_eq!(to(dead).await.error().1.code, 503);
+    let (code, error) = to("nosuch".into()).await.error();
+    assert_eq!((code, error.code), (5, 404));
+    assert_eq!(error.detail, "service things has no node nosuch");
+}
+
+#[tokio::test]
 async fn a_dead_node_is_passed_over_and_left_alone() {
     let platform = Platform::start().await;
     platform

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use crate::{
-    commands::Outcome,
+    commands::{Outcome, as_value, missing},
     duration,
     error::{CliError, Result},
     printer::Output,
@@ -37,7 +37,7 @@ pub(crate) struct Args {
 /// Calls the endpoint and prints the response.
 pub(crate) async fn run(session: &Session<'_>, args: Args) -> Result<Outcome> {
     let (Some(service), Some(endpoint)) = (args.service, args.endpoint) else {
-        return Ok(Outcome::Help);
+        return Err(missing("call", "SERVICE and ENDPOINT"));
     };
     let request = request(&args.json.join(" "))?;
     let timeout = args.request_timeout.map(|text| {
@@ -62,16 +62,11 @@ pub(crate) async fn run(session: &Session<'_>, args: Args) -> Result<Outcome> {
     if args.output == "raw" {
         return Ok(Output::Raw(response).into());
     }
-    let value = serde_json::from_slice(&response).map_err(|error| {
-        CliError::new(3, "Error while trying to format the response").hint(format!(
-            "the response is not JSON ({error}); see it with --output raw"
-        ))
-    })?;
-    Ok(Output::Json(value).into())
+    Ok(Output::Json(as_value(&response)?).into())
 }
 
 /// The request as it is sent: a JSON object, checked but not rewritten.
-fn request(text: &str) -> Result<Bytes> {
+pub(super) fn request(text: &str) -> Result<Bytes> {
     if text.trim().is_empty() {
         return Ok(Bytes::from_static(b"{}"));
     }
@@ -80,13 +75,17 @@ fn request(text: &str) -> Result<Bytes> {
     Ok(Bytes::from(text.to_owned()))
 }
 
-fn is_endpoint(name: &str) -> bool {
+pub(super) fn is_endpoint(name: &str) -> bool {
     name.split_once('.').is_some_and(|(handler, method)| {
         !handler.is_empty() && !method.is_empty() && !method.contains('.') && !name.contains('/')
     })
 }
 
-fn pairs(list: &[String]) -> Result<BTreeMap<String, String>> {
+/// What `--metadata` says.
+///
+/// # Errors
+/// Something without `=`.
+pub(super) fn pairs(list: &[String]) -> Result<BTreeMap<String, String>> {
     list.iter()
         .map(|pair| {
             let (key, value) = pair.split_once('=').ok_or_else(|| {

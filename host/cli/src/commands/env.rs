@@ -3,7 +3,7 @@
 use clap::Subcommand;
 
 use crate::{
-    commands::Outcome,
+    commands::{Outcome, missing},
     context::Context,
     error::Result,
     printer::{Align, Output, Table},
@@ -63,13 +63,11 @@ pub(crate) fn run(context: &Context<'_>, args: Args) -> Result<Outcome> {
             places.remove(&mut config, &name)?;
             Output::Nothing
         }
-        Some(
-            Action::Set { name: None }
-            | Action::Add { name: None, .. }
-            | Action::Del { name: None },
-        ) => {
-            return Ok(Outcome::Help);
+        Some(Action::Set { name: None }) => return Err(missing("env set", "NAME")),
+        Some(Action::Add { name: None, .. }) => {
+            return Err(missing("env add", "NAME and ADDRESS"));
         }
+        Some(Action::Del { name: None }) => return Err(missing("env del", "NAME")),
     };
     Ok(output.into())
 }
@@ -89,7 +87,7 @@ fn list(places: &Places) -> Output {
         vec![format!("{mark} {}", place.name), address]
     });
     Output::Table(Table {
-        align: Align::Spaces,
+        align: Align::SPACES,
         rows: rows.collect(),
     })
 }

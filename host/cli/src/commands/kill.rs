@@ -3,7 +3,7 @@
 use micro_proto::runtime::{DeleteOptions, DeleteRequest, DeleteResponse, Resource, Service};
 
 use crate::{
-    commands::{Outcome, reference},
+    commands::{Outcome, missing, reference},
     error::Result,
     printer::Output,
     session::Session,
@@ -18,9 +18,7 @@ pub(crate) struct Args {
 
 /// Removes it. Silent.
 pub(crate) async fn run(session: &Session<'_>, args: Args) -> Result<Outcome> {
-    let Some(name) = args.name else {
-        return Ok(Outcome::Help);
-    };
+    let name = args.name.ok_or_else(|| missing("kill", "NAME"))?;
     let (name, version) = reference(&name, session.folder())?;
     let request = DeleteRequest {
         resource: Some(Resource {

@@ -40,7 +40,6 @@ pub(crate) async fn run(context: &Context<'_>, args: Args) -> Result<Outcome> {
         Some(password) => password,
         None => context.ask_secret("Enter password: ")?,
     };
-    logout::run(context)?;
     let session = Session::anonymous(context)?;
     let request = TokenRequest {
         id: username.clone(),
@@ -59,17 +58,15 @@ pub(crate) async fn run(context: &Context<'_>, args: Args) -> Result<Outcome> {
         .token
         .map(SavedToken::from)
         .ok_or_else(|| CliError::plain("The server answered without a token"))?;
-    save(context, &session, &username, &token).await?;
+    let account = account(&session, &username, &token).await;
+    // Not before: who mistypes stays who they were.
+    logout::run(context)?;
+    save(context, &session, account, &token)?;
     Ok(Output::line("Successfully logged in.").into())
 }
 
-/// Saves the token under the account's id, which need not be what was typed.
-async fn save(
-    context: &Context<'_>,
-    session: &Session<'_>,
-    username: &str,
-    token: &SavedToken,
-) -> Result<()> {
+/// The id of the account that a token is for, which need not be what was typed.
+async fn account(session: &Session<'_>, username: &str, token: &SavedToken) -> String {
     let request = InspectRequest {
         token: token.access_token.clone(),
         options: Some(Options {
@@ -78,10 +75,19 @@ async fn save(
     };
     let inspected: std::result::Result<InspectResponse, Failure> =
         session.call("auth", "Auth.Inspect", &request).await;
-    let id = inspected
+    inspected
         .ok()
         .and_then(|response| response.account)
-        .map_or_else(|| username.to_owned(), |account| account.id);
+        .map_or_else(|| username.to_owned(), |account| account.id)
+}
+
+/// Saves the token and whose it is.
+fn save(
+    context: &Context<'_>,
+    session: &Session<'_>,
+    id: String,
+    token: &SavedToken,
+) -> Result<()> {
     let key = TokenKey {
         address: session.place().address.clone(),
         namespace: session.namespace().to_owned(),

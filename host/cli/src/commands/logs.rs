@@ -5,7 +5,7 @@ use micro_proto::runtime::{LogRecord, LogsOptions, LogsRequest};
 use serde_json::json;
 
 use crate::{
-    commands::{Outcome, reference},
+    commands::{Outcome, missing, reference},
     error::{CliError, Result},
     printer::Output,
     session::{Failure, Session},
@@ -32,9 +32,7 @@ pub(crate) struct Args {
 
 /// Prints the lines as they come.
 pub(crate) async fn run(session: &Session<'_>, args: Args) -> Result<Outcome> {
-    let Some(name) = args.name else {
-        return Ok(Outcome::Help);
-    };
+    let name = args.name.ok_or_else(|| missing("logs", "NAME"))?;
     let (service, version) = reference(&name, session.folder())?;
     let request = LogsRequest {
         service,

@@ -1,7 +1,10 @@
 //! The commands, one file each.
 
 pub(crate) mod call;
+pub(crate) mod config;
 pub(crate) mod env;
+pub(crate) mod get;
+pub(crate) mod health;
 pub(crate) mod kill;
 pub(crate) mod login;
 pub(crate) mod logout;
@@ -9,10 +12,15 @@ pub(crate) mod logs;
 pub(crate) mod run;
 pub(crate) mod server;
 pub(crate) mod services;
+pub(crate) mod stats;
 pub(crate) mod status;
+pub(crate) mod store;
+pub(crate) mod stream;
 pub(crate) mod user;
 
 use std::path::Path;
+
+use serde_json::Value;
 
 use crate::{
     error::{CliError, Result},
@@ -23,7 +31,7 @@ use crate::{
 pub(crate) enum Outcome {
     /// With a result.
     Done(Output),
-    /// With its own help, since it was given too little.
+    /// With its own help: it is a group of commands, and none of them was named.
     Help,
 }
 
@@ -31,6 +39,28 @@ impl From<Output> for Outcome {
     fn from(output: Output) -> Self {
         Self::Done(output)
     }
+}
+
+/// The command was given too little.
+pub(crate) fn missing(command: &str, what: &str) -> CliError {
+    CliError::plain(format!(
+        "micro {command} needs {what}. Please refer to 'micro {command} --help'"
+    ))
+}
+
+/// A message in JSON as a value. An empty one is what some services send for one without fields.
+///
+/// # Errors
+/// It is not JSON: exit code 3.
+pub(crate) fn as_value(message: &[u8]) -> Result<Value> {
+    if message.is_empty() {
+        return Ok(Value::Object(Default::default()));
+    }
+    serde_json::from_slice(message).map_err(|error| {
+        CliError::new(3, "Error while trying to format the response").hint(format!(
+            "the response is not JSON ({error}); `micro call` and `micro stream` show it with --output raw"
+        ))
+    })
 }
 
 /// The version of those that name none.

@@ -14,7 +14,7 @@ use micro_proto::runtime::{
 };
 
 use crate::{
-    commands::{LATEST, Outcome},
+    commands::{LATEST, Outcome, missing},
     duration,
     error::{CliError, Result},
     printer::Output,
@@ -62,9 +62,8 @@ pub(crate) struct Args {
 
 /// Runs the source. Progress goes to stderr; success says nothing on stdout.
 pub(crate) async fn run(session: &Session<'_>, args: Args) -> Result<Outcome> {
-    let Some(typed) = &args.source else {
-        return Ok(Outcome::Help);
-    };
+    let typed = args.source.as_deref();
+    let typed = typed.ok_or_else(|| missing("run", "SOURCE"))?;
     let timeout = duration::parse(&args.timeout).ok_or_else(|| {
         CliError::plain(format!(
             "Invalid format for timeout duration: \"{}\". Try 90s or 5m",
@@ -109,6 +108,11 @@ struct Source {
 
 impl Source {
     fn find(typed: &str, folder: &Path) -> Result<Self> {
+        if typed.trim().is_empty() {
+            // Joined to the working folder it would be that folder.
+            return Err(CliError::plain("SOURCE is empty")
+                .hint("the source is a folder or an executable file; `.` is this folder"));
+        }
         let path = folder.join(typed);
         match path.canonicalize() {
             Ok(path) => Ok(Self { path }),

@@ -6,7 +6,7 @@ use micro_proto::auth::{
 };
 
 use crate::{
-    commands::{Outcome, login::refused},
+    commands::{Outcome, login::refused, missing},
     context::{Context, namespace_key},
     error::{CliError, Result},
     printer::Output,
@@ -202,7 +202,9 @@ fn config(context: &Context<'_>, command: Option<ConfigAction>) -> Result<Outcom
             config.set(&key, "")?;
             Ok(Output::Nothing.into())
         }
-        _ => Ok(Outcome::Help),
+        ConfigAction::Get { key: None } => Err(missing("user config get", "KEY")),
+        ConfigAction::Delete { key: None } => Err(missing("user config delete", "KEY")),
+        ConfigAction::Set { .. } => Err(missing("user config set", "KEY and VALUE")),
     }
 }
 

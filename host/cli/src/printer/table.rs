@@ -5,8 +5,13 @@
 pub enum Align {
     /// Each column ends at the next multiple of eight that leaves at least one character free, filled with tabs.
     Tabs,
-    /// Each column is as wide as its widest cell and three spaces.
-    Spaces,
+    /// Each column is as wide as its widest cell and so many spaces.
+    Spaces(usize),
+}
+
+impl Align {
+    /// Three spaces between columns, as most tables have.
+    pub const SPACES: Self = Self::Spaces(3);
 }
 
 /// A table; the rows may include headings.
@@ -49,7 +54,7 @@ impl Table {
             .unwrap_or(0);
         match self.align {
             Align::Tabs => (widest + 1).div_ceil(TAB) * TAB,
-            Align::Spaces => widest + 3,
+            Align::Spaces(gap) => widest + gap,
         }
     }
 
@@ -57,7 +62,7 @@ impl Table {
         let free = width.saturating_sub(used);
         match self.align {
             Align::Tabs => text.extend(std::iter::repeat_n('\t', free.div_ceil(TAB))),
-            Align::Spaces => text.extend(std::iter::repeat_n(' ', free)),
+            Align::Spaces(_) => text.extend(std::iter::repeat_n(' ', free)),
         }
     }
 }
@@ -96,7 +101,7 @@ mod tests {
 
     #[test]
     fn spaces_leave_three_after_the_widest_cell() {
-        let text = table(Align::Spaces, &[&["* local", "1"], &["  platform", "2"]]);
+        let text = table(Align::SPACES, &[&["* local", "1"], &["  platform", "2"]]);
         assert_eq!(text, "* local      1\n  platform   2\n");
     }
 }

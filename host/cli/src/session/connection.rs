@@ -28,6 +28,26 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// Whether what was asked for is not there; a service that is not there is another matter.
+    pub(crate) fn is_missing(&self) -> bool {
+        matches!(self, Self::Answer(error)
+            if error.code == 404
+                && !error.detail.contains("route not found")
+                && !error.detail.starts_with("unknown service "))
+    }
+
+    /// With `what` before the server's words, and this exit code; but what every command says alike (nobody is
+    /// there, not allowed, no such service, too late) stays as it is.
+    pub(crate) fn told(self, what: &str, code: u8) -> CliError {
+        let plain = CliError::from(self);
+        match plain.code {
+            127 | 128 => CliError::new(code, format!("{what}: {}", plain.message)),
+            _ => plain,
+        }
+    }
+}
+
 impl From<WireError> for Failure {
     fn from(error: WireError) -> Self {
         Self::Answer(error)
