@@ -4,13 +4,23 @@
 #![doc = include_str!("../examples/store.rs")]
 //! ```
 
+mod commit;
+mod watch;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 use micro_proto::store as proto;
-use proto::{store_client::StoreClient, *};
+use proto::{
+    DatabasesRequest, DeleteOptions, DeleteRequest, Field, ListOptions, ListRequest, ReadOptions,
+    ReadRequest, TablesRequest, WriteOptions, WriteRequest, store_client::StoreClient,
+};
 use tonic::Request;
 
+pub use self::{
+    commit::{Commit, Condition, Version},
+    watch::{Change, Changes},
+};
 use crate::{Client, Error, ServiceChannel, client::unary};
 
 impl Client {
@@ -150,6 +160,12 @@ impl Store {
         StoreClient::new(self.channel.clone()).max_decoding_message_size(crate::MAX_MESSAGE)
     }
 
+    /// For what must not be done twice.
+    fn client_once(&self) -> StoreClient<ServiceChannel> {
+        let channel = self.channel.clone().with(|options| options.retries(0));
+        StoreClient::new(channel).max_decoding_message_size(crate::MAX_MESSAGE)
+    }
+
     /// The record of this key; `None` if there is none, or no longer.
     ///
     /// # Errors
@@ -205,6 +221,7 @@ impl Store {
             limit: query.limit,
             offset: query.offset,
             order,
+            versions: false,
         };
         let request = ReadRequest {
             key,
@@ -349,6 +366,7 @@ impl TryFrom<Record> for proto::Record {
                 .into_iter()
                 .map(|(key, v)| (key, field(v)))
                 .collect(),
+            version: None,
         })
     }
 }

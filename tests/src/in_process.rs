@@ -12,7 +12,9 @@ use micro_plugin_api::{
 };
 use micro_process::{ProcessRuntime, Settings};
 use micro_proto::auth::{Options, Token, TokenRequest, auth_client::AuthClient};
-use micro_services::{CoreServices, Manager, Platform, RuntimeConfig, Toolchain};
+use micro_services::{
+    ConfigKey, ConfigKeySource, CoreServices, Manager, Platform, RuntimeConfig, Toolchain,
+};
 use micro_wire::{Error, path::MethodPath};
 use tempfile::TempDir;
 use tonic::{Status, body::Body};
@@ -35,6 +37,7 @@ pub struct Core {
     pub services: CoreServices,
     /// What runs.
     pub manager: Manager,
+    config_key: ConfigKey,
     _state: Arc<TempDir>,
 }
 
@@ -53,7 +56,8 @@ impl Core {
             RegistryHandle::new(MemoryRegistry::new()),
             RuntimeHandle::new(runtime.expect("the process runtime opens")),
         );
-        Self::over(modules, store, state, KeySource::Memory).await
+        let config_key = ConfigKeySource::Memory.load().expect("a key");
+        Self::over(modules, store, state, KeySource::Memory, config_key).await
     }
 
     /// One more server over the same modules, with a key of its own unless one is given to both.
@@ -63,7 +67,7 @@ impl Core {
             self.store.clone(),
             self._state.clone(),
         );
-        Self::over(modules, store, state, keys).await
+        Self::over(modules, store, state, keys, self.config_key.clone()).await
     }
 
     async fn over(
@@ -71,6 +75,7 @@ impl Core {
         store: ObservedStore,
         state: Arc<TempDir>,
         keys: KeySource,
+        config_key: ConfigKey,
     ) -> Self {
         let access = Access::open(modules.clone(), keys)
             .await
@@ -89,6 +94,8 @@ impl Core {
             modules: modules.clone(),
             access: access.clone(),
             manager: manager.clone(),
+            config_key: config_key.clone(),
+            background: tokio::runtime::Handle::current(),
         })
         .expect("no two handlers have one name");
         Self {
@@ -97,6 +104,7 @@ impl Core {
             access,
             services,
             manager,
+            config_key,
             _state: state,
         }
     }

@@ -7,8 +7,8 @@ use std::sync::{
 
 use micro_memory::MemoryStore;
 use micro_plugin_api::{
-    Call, Error, Result, Store,
-    store::{Commit, ListQuery, Page, Record, Table, Version},
+    BoxStream, Call, Error, Result, Store,
+    store::{Commit, ListQuery, Page, Record, RecordChange, Table, Version},
 };
 
 #[derive(Default)]
@@ -60,6 +60,16 @@ impl Store for ObservedStore {
     async fn commit(&self, call: &Call, commit: &Commit) -> Result<Version> {
         self.check()?;
         self.0.store.commit(call, commit).await
+    }
+
+    async fn watch(
+        &self,
+        call: &Call,
+        table: Table<'_>,
+        prefix: &str,
+    ) -> Result<BoxStream<Result<RecordChange>>> {
+        self.check()?;
+        self.0.store.watch(call, table, prefix).await
     }
 
     async fn databases(&self, call: &Call) -> Result<Vec<String>> {

@@ -8,8 +8,8 @@ use micro_tests::{Core, call_json};
 use micro_wire::Error;
 use tonic::Code;
 
-const REGISTERED: [&str; 7] = [
-    "api", "auth", "network", "proxy", "registry", "runtime", "store",
+const REGISTERED: [&str; 8] = [
+    "api", "auth", "config", "network", "proxy", "registry", "runtime", "store",
 ];
 
 #[tokio::test]

@@ -242,7 +242,7 @@ async fn a_go_service_keeps_records_and_blobs() -> Result<()> {
             key: "k1".into(),
             value: "v1".into(),
             expiry: 60,
-            metadata: Default::default(),
+            ..Default::default()
         }),
         options: Some(store::WriteOptions {
             database: "micro".into(),

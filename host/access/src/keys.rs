@@ -1,12 +1,7 @@
 //! The Ed25519 key that signs tokens: from a file that is made when it is missing, from a text,
 //! or made anew and kept in memory.
 
-use std::{
-    fs::{self, OpenOptions},
-    io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use aws_lc_rs::{
     digest,
@@ -18,8 +13,9 @@ use base64::{
 };
 use jsonwebtoken::{DecodingKey, EncodingKey};
 use secrecy::{ExposeSecret as _, SecretString};
-use uuid::Uuid;
 use zeroize::Zeroizing;
+
+use crate::{PrivateFile, PrivateFileError};
 
 const PEM_BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
 const PEM_END: &str = "-----END PRIVATE KEY-----";
@@ -38,19 +34,9 @@ pub enum KeySource {
 /// Why there is no signing key.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// The file cannot be read or made.
-    #[error("cannot {action} the signing key {}: {source}", path.display())]
-    File {
-        /// What was tried.
-        action: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// Others than its owner may read or write the file.
-    #[error("the signing key {} is open to other users; run: chmod 600 {}", .0.display(), .0.display())]
-    Exposed(PathBuf),
+    /// The file cannot be read or made, or is open to others.
+    #[error(transparent)]
+    File(#[from] PrivateFileError),
     /// What was given is not a key.
     #[error(
         "{origin} holds no Ed25519 private key in PKCS#8 PEM; make one with: openssl genpkey -algorithm ed25519"
@@ -145,61 +131,18 @@ fn encode_pem(pkcs8: &[u8]) -> Zeroizing<String> {
 }
 
 fn from_file(path: &Path) -> Result<SigningKey, KeyError> {
-    let failed = |action| {
-        move |source| KeyError::File {
-            action,
-            path: path.to_owned(),
-            source,
-        }
-    };
-    match fs::symlink_metadata(path) {
-        Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            create(path, &generate()?).map_err(failed("make"))?;
-        }
-        Err(error) => return Err(failed("read")(error)),
-    }
-    let mode = fs::metadata(path)
-        .map_err(failed("read"))?
-        .permissions()
-        .mode();
-    if mode & 0o077 != 0 {
-        return Err(KeyError::Exposed(path.to_owned()));
-    }
-    let text = Zeroizing::new(fs::read_to_string(path).map_err(failed("read"))?);
+    let file = PrivateFile::new("signing key", path);
+    let text = file.read_or_make(|| Ok::<_, KeyError>(encode_pem(&generate()?)))?;
     from_text(&text, || format!("the file {}", path.display()))
-}
-
-/// Makes the file whole or not at all. Of several servers that start together one wins, and all
-/// read what it wrote: a link, other than a rename, never replaces.
-fn create(path: &Path, pkcs8: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)?;
-    let draft = folder.join(format!(".id_ed25519.{}", Uuid::now_v7()));
-    let written = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&draft)
-        .and_then(|mut file| {
-            file.write_all(encode_pem(pkcs8).as_bytes())?;
-            file.sync_all()
-        })
-        .and_then(|()| match fs::hard_link(&draft, path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            other => other,
-        });
-    // The draft holds the same key, so it must not stay, whatever happened.
-    let removed = fs::remove_file(&draft);
-    written.and(removed)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::thread;
+    use std::{
+        fs::{self, Permissions},
+        os::unix::fs::PermissionsExt as _,
+        thread,
+    };
 
     use super::*;
 
@@ -230,7 +173,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
         KeySource::File(path.clone()).load().unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
         let error = KeySource::File(path).load().err().unwrap().to_string();
         assert!(error.contains("chmod 600"), "{error}");
     }

@@ -93,6 +93,8 @@ pub const VARIABLES: &[Variable] = &[
     server("MICRO_LOG_LEVEL", "log_level", "info", "error, warn, info, debug or trace, or a filter of the tracing library"),
     Variable { name: "MICRO_AUTH_PRIVATE_KEY", scope: Scope::Variable, flag: None, default: "~/.micro/id_ed25519", secret: true,
         about: "The server's signing key: base64 of a PKCS#8 PEM; no key file is touched then" },
+    Variable { name: "MICRO_CONFIG_SECRET_KEY", scope: Scope::Command("server"), flag: Some("config_secret_key"), default: "~/.micro/config_secret_key", secret: true,
+        about: "The key of config secrets: base64 of 32 bytes; no key file is touched then" },
     call("MICRO_OUTPUT", "output", "json, or raw for the bytes as they came"),
     call("MICRO_METADATA", "metadata", "Comma list of key=value, sent with the call"),
     variable(Scope::Variable, "HOME", "", "", "Where ~/.micro is"),

@@ -34,6 +34,8 @@ pub struct ServerFlags {
     pub sdk_path: Option<PathBuf>,
     /// `MICRO_AUTH_PRIVATE_KEY` (no flag: arguments are visible to other users); default the key file in `~/.micro`.
     pub auth_private_key: Option<SecretString>,
+    /// `--config_secret_key`, `MICRO_CONFIG_SECRET_KEY`: base64 of 32 bytes; default the key file in `~/.micro`.
+    pub config_secret_key: Option<SecretString>,
     /// `--auth_disable_admin`, `MICRO_AUTH_DISABLE_ADMIN`: no default account; default false.
     pub disable_admin: bool,
     /// `--log_level`, `MICRO_LOG_LEVEL`; default `info`.

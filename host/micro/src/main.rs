@@ -48,6 +48,7 @@ fn config(flags: ServerFlags) -> ServerConfig {
         build_cache: flags.build_cache,
         sdk: flags.sdk_path,
         auth_private_key: flags.auth_private_key,
+        config_secret_key: flags.config_secret_key,
         disable_admin: flags.disable_admin,
         log_level: flags.log_level,
         grace: DEFAULT_GRACE,

@@ -23,7 +23,7 @@ pub struct ServerConfig {
     pub addresses_file: Option<PathBuf>,
     /// Origins whose pages may send credentials.
     pub allowed_origins: Vec<String>,
-    /// The user's home folder: `.micro` in it holds the signing key, profiles and plugins.
+    /// The user's home folder: `.micro` in it holds the keys, profiles and plugins.
     pub home: PathBuf,
     /// What the server keeps. Made for its owner alone if it is missing.
     pub state: PathBuf,
@@ -33,6 +33,9 @@ pub struct ServerConfig {
     pub sdk: Option<PathBuf>,
     /// The signing key as PKCS#8 PEM, or base64 of that; none: as the profile says.
     pub auth_private_key: Option<SecretString>,
+    /// What secrets of configurations are sealed with, base64 of 32 bytes; none: as the profile
+    /// says.
+    pub config_secret_key: Option<SecretString>,
     /// Whether there is no default account.
     pub disable_admin: bool,
     /// What is logged: a level (`info`), or levels for parts (`warn,micro_route=debug`).

@@ -72,6 +72,10 @@ pub enum ServerError {
     #[error(transparent)]
     Access(#[from] micro_access::AccessError),
 
+    /// There is no key for secrets.
+    #[error(transparent)]
+    ConfigKey(#[from] micro_services::ConfigKeyError),
+
     /// The core services do not fit together.
     #[error("the core services cannot be put together: {0}")]
     Services(#[from] micro_wire::json::MethodsError),

@@ -9,7 +9,7 @@ use micro_access::{AccessConfig, KeySource};
 use micro_builder::Toolchain;
 use micro_modules::Places;
 use micro_profile::{Keys, Profile, Search};
-use micro_services::RuntimeConfig;
+use micro_services::{ConfigKeySource, RuntimeConfig};
 
 use crate::{ServerConfig, state::State};
 
@@ -75,5 +75,14 @@ pub(crate) fn access(config: &ServerConfig, profile: &Profile) -> AccessConfig {
     AccessConfig {
         keys,
         default_admin: !config.disable_admin,
+    }
+}
+
+/// Where the key of secrets comes from: one that was given wins over what the profile says.
+pub(crate) fn config_key(config: &ServerConfig, profile: &Profile) -> ConfigKeySource {
+    match (&config.config_secret_key, profile.server.keys) {
+        (Some(key), _) => ConfigKeySource::Text(key.clone()),
+        (None, Keys::Memory) => ConfigKeySource::Memory,
+        (None, Keys::File) => ConfigKeySource::File(config.home.join(".micro/config_secret_key")),
     }
 }

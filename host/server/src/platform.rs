@@ -55,6 +55,7 @@ impl Platform {
         addresses: Addresses,
     ) -> Result<Self, ServerError> {
         let access = Access::open(modules.clone(), places::access(config, profile)).await?;
+        let config_key = places::config_key(config, profile).load()?;
         let manager = Manager::new(
             modules.clone(),
             access.clone(),
@@ -65,6 +66,8 @@ impl Platform {
             modules: modules.clone(),
             access: access.clone(),
             manager: manager.clone(),
+            config_key,
+            background: Handle::current(),
         })?;
         let registration = Registration::new(
             modules.clone(),

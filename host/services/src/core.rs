@@ -7,10 +7,11 @@ use http::{Request, Response};
 use micro_access::Access;
 use micro_modules::{Module, ModuleHealth, Modules};
 use micro_wire::{Error, Handlers, error::CLIENT_ID, json::MethodsError, path::MethodPath};
+use tokio::runtime::Handle;
 use tonic::body::Body;
 
 use crate::{
-    auth,
+    ConfigKey, auth, config,
     debug::{self, Counters},
     guard, registry, runtime,
     runtime::Manager,
@@ -27,6 +28,10 @@ pub struct Platform {
     /// The services that it runs. Whoever ends the server ends these first
     /// ([`Manager::shutdown`]).
     pub manager: Manager,
+    /// What secrets of configurations are sealed with.
+    pub config_key: ConfigKey,
+    /// Where work goes on that outlives the call which began it.
+    pub background: Handle,
 }
 
 /// How one core service is.
@@ -91,6 +96,12 @@ impl CoreServices {
         };
         let services = [
             service("auth", auth::handlers(platform)?, &[Module::Store], true)?,
+            service(
+                "config",
+                config::handlers(platform)?,
+                &[Module::Store],
+                true,
+            )?,
             service(
                 "registry",
                 registry::handlers(platform)?,

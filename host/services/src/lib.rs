@@ -7,6 +7,7 @@
 //! those of the wire with [`error`].
 
 mod auth;
+mod config;
 mod core;
 mod debug;
 mod error;
@@ -17,6 +18,7 @@ mod request;
 mod runtime;
 mod store;
 
+pub use crate::config::{ConfigKey, ConfigKeyError, ConfigKeySource};
 pub use crate::core::{CoreServices, Platform, ServiceHealth};
 pub use crate::runtime::{Manager, RuntimeConfig};
 pub use micro_builder::Toolchain;

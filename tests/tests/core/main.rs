@@ -1,4 +1,4 @@
-//! The core services `store` and `registry`, in this program: what they answer, and to whom.
+//! The core services `store`, `config` and `registry`, in this program: what they answer, and to whom.
 
 #![allow(
     clippy::unwrap_used,
@@ -6,8 +6,10 @@
 )]
 
 mod blob;
+mod config;
 mod registry;
 mod store;
+mod transactions;
 
 use micro_proto::store::{blob_store_client::BlobStoreClient, store_client::StoreClient};
 use micro_tests::Door;

@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use secrecy::SecretString;
+
 use crate::{
     context::Context,
     error::{CliError, Result},
@@ -48,6 +50,9 @@ pub(crate) struct Args {
     /// Folder of the framework's sources
     #[arg(long)]
     sdk_path: Option<String>,
+    /// The key of config secrets, base64 of 32 bytes; others can see flags, so prefer $MICRO_CONFIG_SECRET_KEY
+    #[arg(long)]
+    config_secret_key: Option<SecretString>,
     /// Do not create the default account admin
     #[arg(long, alias = "disable_admin")]
     auth_disable_admin: bool,
@@ -95,6 +100,7 @@ pub(crate) fn flags(context: &Context<'_>, args: Args) -> Result<ServerFlags> {
             .environment
             .get("MICRO_AUTH_PRIVATE_KEY")
             .map(Into::into),
+        config_secret_key: args.config_secret_key,
         disable_admin: args.auth_disable_admin,
         log_level: args.log_level.unwrap_or_else(|| "info".to_owned()),
         home,

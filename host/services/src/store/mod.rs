@@ -1,6 +1,7 @@
 //! The core service `store`: records and blobs of a namespace, for those who administer it.
 
 mod blobs;
+mod commits;
 mod pages;
 mod record;
 mod records;
@@ -11,6 +12,9 @@ use micro_wire::{Handlers, frame::MAX_MESSAGE, json::MethodsError};
 
 use self::{blobs::BlobService, records::StoreService};
 use crate::Platform;
+
+/// The table of those who name none.
+const DEFAULT_TABLE: &str = "micro";
 
 /// The handlers `Store` and `BlobStore`.
 pub(crate) fn handlers(platform: &Platform) -> Result<Handlers, MethodsError> {

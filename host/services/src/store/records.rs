@@ -10,19 +10,16 @@ use micro_plugin_api::{
     store::{Commit, Fields, ListQuery, Precondition, Table},
 };
 use micro_proto::store::{
-    DatabasesRequest, DatabasesResponse, DeleteRequest, DeleteResponse, ListRequest, ListResponse,
-    ReadRequest, ReadResponse, TablesRequest, TablesResponse, WriteRequest, WriteResponse,
-    store_server::Store,
+    CommitRequest, CommitResponse, DatabasesRequest, DatabasesResponse, DeleteRequest,
+    DeleteResponse, ListRequest, ListResponse, ReadRequest, ReadResponse, TablesRequest,
+    TablesResponse, WatchRequest, WatchResponse, WriteRequest, WriteResponse, store_server::Store,
 };
 use micro_wire::{Error, frame::MAX_MESSAGE};
 use prost::Message as _;
 use tonic::{Request, Response, Status};
 
-use super::{pages, record};
+use super::{DEFAULT_TABLE, commits, pages, record};
 use crate::{error, request};
-
-/// The table of those who name none.
-const DEFAULT_TABLE: &str = "micro";
 
 /// How much of a response records and keys may fill, in bytes: the largest message, less room for
 /// what stands around them.
@@ -96,6 +93,7 @@ impl StoreService {
 #[tonic::async_trait]
 impl Store for StoreService {
     type ListStream = BoxStream<Result<ListResponse, Status>>;
+    type WatchStream = BoxStream<Result<WatchResponse, Status>>;
 
     async fn read(&self, request: Request<ReadRequest>) -> Result<Response<ReadResponse>, Status> {
         let scope = Scope::of("store.Store.Read", &request, |request| {
@@ -109,7 +107,7 @@ impl Store for StoreService {
             let read = store.read(&scope.call, scope.table(), &key).await;
             let found = read.map_err(|error| scope.failed(error))?;
             let found = found.ok_or_else(|| Error::not_found(scope.id, "not found"))?;
-            let records = vec![record::to_proto(found)];
+            let records = vec![record::to_proto(found, options.versions)];
             return Ok(Response::new(ReadResponse { records }));
         }
         let query = ListQuery {
@@ -122,7 +120,7 @@ impl Store for StoreService {
         };
         let (mut records, mut bytes) = (Vec::new(), 0);
         let take = |found| {
-            let found = record::to_proto(found);
+            let found = record::to_proto(found, options.versions);
             // A tag and a length of at most five bytes each stand before a record.
             bytes += found.encoded_len() + 10;
             if bytes > MAX_ANSWER {
@@ -254,5 +252,36 @@ impl Store for StoreService {
             .await;
         let tables = tables.map_err(|error| scope.failed(error))?;
         Ok(Response::new(TablesResponse { tables }))
+    }
+
+    async fn commit(
+        &self,
+        request: Request<CommitRequest>,
+    ) -> Result<Response<CommitResponse>, Status> {
+        let id = "store.Store.Commit";
+        let (caller, call) = (request::caller(&request), request::call(&request));
+        let commit = commits::commit(id, &caller, request.into_inner())?;
+        let committed = self.modules.store().commit(&call, &commit).await;
+        let version = committed.map_err(error::module(id))?;
+        Ok(Response::new(CommitResponse { version: version.0 }))
+    }
+
+    async fn watch(
+        &self,
+        request: Request<WatchRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let scope = Scope::of("store.Store.Watch", &request, |request| {
+            let options = request.options.as_ref()?;
+            Some((&options.database, &options.table))
+        })?;
+        let prefix = request.into_inner().options.unwrap_or_default().prefix;
+        let store = self.modules.store();
+        let changes = store.watch(&scope.call, scope.table(), &prefix).await;
+        let changes = changes.map_err(|error| scope.failed(error))?;
+        let messages = changes.map(move |change| match change {
+            Ok(change) => Ok(record::change_to_proto(change)),
+            Err(error) => Err(scope.failed(error).into()),
+        });
+        Ok(Response::new(messages.boxed()))
     }
 }

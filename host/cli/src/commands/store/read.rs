@@ -56,6 +56,7 @@ pub(super) async fn run(session: &Session<'_>, args: Args) -> Result<Outcome> {
             limit: args.part.limit,
             offset: args.part.offset,
             order: args.part.order,
+            versions: false,
         }),
         key,
     };
