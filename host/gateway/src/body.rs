@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use micro_route::Charge;
 use micro_wire::{Error, frame::MAX_MESSAGE};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -20,8 +21,13 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// The body of a request, of up to `limit` bytes.
 ///
 /// # Errors
-/// 413 if it is larger, 408 if it does not go on, 400 if the connection breaks off.
-pub(crate) async fn read(mut body: Incoming, limit: usize) -> Result<Bytes, Error> {
+/// 413 if it is larger, 408 if it does not go on, 400 if the connection breaks off; 429 or 503 if
+/// it is beyond what `charge` can take.
+pub(crate) async fn read(
+    mut body: Incoming,
+    limit: usize,
+    charge: &mut Charge,
+) -> Result<Bytes, Error> {
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
@@ -60,12 +66,17 @@ pub(crate) async fn read(mut body: Incoming, limit: usize) -> Result<Bytes, Erro
             drain(body).await;
             return Err(too_large(limit));
         }
+        if let Err(error) = charge.grow(chunk.len()) {
+            drop((first, rest));
+            drain(body).await;
+            return Err(error);
+        }
         // Most bodies are one chunk, which then is not copied.
         if first.is_empty() && rest.is_empty() {
             first = chunk;
         } else {
             if !first.is_empty() {
-                rest.reserve(announced.unwrap_or(first.len() + chunk.len()));
+                // Not for what is announced, which need not come.
                 rest.extend_from_slice(&std::mem::take(&mut first));
             }
             rest.extend_from_slice(&chunk);

@@ -2,17 +2,26 @@
 
 mod answer;
 mod body;
+mod call;
 mod headers;
 mod origin;
 mod path;
 mod payload;
 mod ready;
 mod reply;
-mod streams;
+mod shape;
+mod source;
+mod streaming;
+mod translate;
+mod websocket;
 
 pub use ready::{Readiness, Unready};
+pub use websocket::Websockets;
 
-use std::{collections::BTreeSet, convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet, convert::Infallible, net::SocketAddr, pin::pin, sync::Arc,
+    time::Duration,
+};
 
 use hyper::service::service_fn;
 use hyper_util::{rt::TokioIo, server::graceful::Watcher};
@@ -23,24 +32,24 @@ use micro_route::{
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-use answer::Answers;
+use answer::{Answers, Connection};
 
 /// The id of errors that the gateway itself makes.
 const ID: &str = "go.micro.api";
 
 /// How the gateway behaves.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// Origins (`https://app.example`) whose pages may call with the credentials of their user.
     /// Pages of other origins may call too, but without. Default: none.
     pub trusted_origins: BTreeSet<String>,
-    /// How long a call may take. Default: 10 s.
+    /// How long a call may take that has one answer. Default: 10 s.
     pub call_timeout: Duration,
     /// How long requests in flight may take to finish after shutdown. Default: 10 s.
     pub grace: Duration,
-    /// The address of the gRPC door, to which those are sent who ask for a stream. Default: none
-    /// is named.
-    pub grpc_address: Option<String>,
+    /// The websockets that may be open at a time, of all doors that have a clone of this.
+    /// Default: 10,000.
+    pub websockets: Websockets,
 }
 
 impl Default for Settings {
@@ -49,7 +58,7 @@ impl Default for Settings {
             trusted_origins: BTreeSet::new(),
             call_timeout: Duration::from_secs(10),
             grace: Duration::from_secs(10),
-            grpc_address: None,
+            websockets: Websockets::default(),
         }
     }
 }
@@ -83,16 +92,18 @@ impl Gateway {
             .local_addr()
             .is_ok_and(|address| address.ip().is_loopback());
         let grace = self.answers.grace();
+        let closing = shutdown.clone();
         door::serve(listener, shutdown, grace, |socket, peer, watcher| {
-            connection(self.answers.clone(), local, socket, peer, watcher)
+            let connection = self.answers.connection(local, closing.clone());
+            serve(self.answers.clone(), connection, socket, peer, watcher)
         })
         .await;
     }
 }
 
-async fn connection(
+async fn serve(
     answers: Arc<Answers>,
-    local: bool,
+    connection: Connection,
     socket: TcpStream,
     peer: SocketAddr,
     watcher: Watcher,
@@ -100,9 +111,12 @@ async fn connection(
     let Some(opening) = door::sniff(socket).await else {
         return;
     };
+    let closing = connection.shutdown().clone();
+    let afterwards = connection.afterwards.clone();
+    let connection = Arc::new(connection);
     let service = service_fn(move |request| {
-        let answers = answers.clone();
-        async move { Ok::<_, Infallible>(answers.answer(local, request).await) }
+        let (answers, connection) = (answers.clone(), connection.clone());
+        async move { Ok::<_, Infallible>(answers.answer(&connection, request).await) }
     });
     let ended = match opening {
         Opening::Http2(io) => {
@@ -111,9 +125,23 @@ async fn connection(
                 .await
         }
         Opening::Http1(io) => {
-            watcher
-                .watch(door::http1().serve_connection(TokioIo::new(io), service))
-                .await
+            // The door waits as long as there is a watcher, also while this is a websocket.
+            let _watcher = watcher;
+            let served = door::http1()
+                .serve_connection(TokioIo::new(io), service)
+                .with_upgrades();
+            let mut served = pin!(served);
+            let ended = tokio::select! {
+                ended = &mut served => ended,
+                () = closing.cancelled() => {
+                    served.as_mut().graceful_shutdown();
+                    served.await
+                }
+            };
+            if let Some(work) = afterwards.take() {
+                work.await;
+            }
+            ended
         }
     };
     if let Err(error) = ended {

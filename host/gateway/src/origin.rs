@@ -73,6 +73,13 @@ fn is_same_origin(headers: &HeaderMap) -> bool {
     matches!((origin, host), (Some((_, origin)), Some(host)) if origin.eq_ignore_ascii_case(host))
 }
 
+/// Whether a request may use credentials that a browser adds by itself: it is not made by a page,
+/// or by one of this door or of a listed origin. (What a page sets itself is its own.)
+pub(crate) fn may_have_credentials(headers: &HeaderMap, trusted: &BTreeSet<String>) -> bool {
+    let origin = headers.get(ORIGIN).and_then(|origin| origin.to_str().ok());
+    is_same_origin(headers) || origin.is_some_and(|origin| trusted.contains(origin))
+}
+
 /// Adds what a browser needs to let a page read the answer. Any page may; with the credentials of
 /// its user only one of a listed origin.
 pub(crate) fn allow(

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
-use micro_route::{Body, Dispatcher};
+use micro_route::{Body, Dispatcher, Gather, Share};
 use micro_wire::{Error, path::MethodPath};
 use tonic_health::pb::health_server::HealthServer;
 use tonic_reflection::pb::{
@@ -45,6 +45,11 @@ impl Answers {
         }
     }
 
+    /// What a connection may have in incomplete requests.
+    pub(crate) fn share(&self) -> Share {
+        self.dispatcher.budget().connection()
+    }
+
     pub(crate) async fn answer(&self, request: Request<Incoming>) -> Answer {
         if !is_grpc(&request) {
             return unsupported();
@@ -65,19 +70,19 @@ impl Answers {
         let answer = match request.uri().path() {
             // Whoever watches over this server need not have an account.
             path if path.starts_with("/grpc.health.v1.Health/") => {
-                self.health.clone().call(request).await
+                self.health.clone().call(self.gathered(request)).await
             }
             path if path.starts_with("/grpc.reflection.v1.ServerReflection/") => {
                 if let Err(error) = self.admit(&mut request).await {
                     return error.grpc_response().map(Either::Left);
                 }
-                self.reflection.clone().call(request).await
+                self.reflection.clone().call(self.gathered(request)).await
             }
             path if path.starts_with("/grpc.reflection.v1alpha.ServerReflection/") => {
                 if let Err(error) = self.admit(&mut request).await {
                     return error.grpc_response().map(Either::Left);
                 }
-                self.alpha.clone().call(request).await
+                self.alpha.clone().call(self.gathered(request)).await
             }
             _ => return self.dispatcher.call(request).await.map(Either::Left),
         };
@@ -85,6 +90,13 @@ impl Answers {
             Ok(response) => response.map(Either::Right),
             Err(never) => match never {},
         }
+    }
+
+    /// The request with its messages held back until they are whole.
+    fn gathered(&self, mut request: Request<Incoming>) -> Request<Gather<Incoming>> {
+        let share = request.extensions_mut().remove::<Share>();
+        let share = share.unwrap_or_else(|| self.share());
+        request.map(|body| Gather::new(body, &share))
     }
 
     async fn admit(&self, request: &mut Request<Incoming>) -> Result<(), Error> {

@@ -6,7 +6,8 @@ mod reflection;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use hyper::service::service_fn;
+use http::Request;
+use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{rt::TokioIo, server::graceful::Watcher};
 use micro_route::{
     Dispatcher,
@@ -59,8 +60,10 @@ impl Proxy {
 async fn connection(answers: Arc<Answers>, socket: TcpStream, peer: SocketAddr, watcher: Watcher) {
     let ended = match door::sniff(socket).await {
         Some(Opening::Http2(io)) => {
-            let service = service_fn(move |request| {
+            let share = answers.share();
+            let service = service_fn(move |mut request: Request<Incoming>| {
                 let answers = answers.clone();
+                request.extensions_mut().insert(share.clone());
                 async move { Ok::<_, std::convert::Infallible>(answers.answer(request).await) }
             });
             let connection = door::http2().serve_connection(TokioIo::new(io), service);

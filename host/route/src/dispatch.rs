@@ -24,7 +24,7 @@ use micro_wire::{
 };
 
 use crate::{
-    Body, BodyError, Core, NoRoute, Node, Route, Routes,
+    Body, BodyError, Budget, Core, Gather, NoRoute, Node, Route, Routes, Share,
     body::lost,
     core::is_reserved,
     deadline::{self, Deadline},
@@ -58,6 +58,7 @@ pub struct Dispatcher {
     core: Arc<dyn Core>,
     upstreams: Upstreams,
     random: AtomicU64,
+    budget: Budget,
 }
 
 impl Dispatcher {
@@ -69,7 +70,20 @@ impl Dispatcher {
             core,
             upstreams: Upstreams::default(),
             random: AtomicU64::new(0),
+            budget: Budget::default(),
         }
+    }
+
+    /// The same, with this budget for incomplete requests, which the dispatchers of a server share.
+    #[must_use]
+    pub fn with_budget(mut self, budget: Budget) -> Self {
+        self.budget = budget;
+        self
+    }
+
+    /// What incomplete requests may take.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     /// What is known of services.
@@ -88,7 +102,8 @@ impl Dispatcher {
     ///
     /// The call ends at the deadline in its metadata, also while its body streams. Dropping the
     /// future or the body cancels it on the way to the handler too. It is made again only when no
-    /// handler can have seen it.
+    /// handler can have seen it. A message to a core service is held until it is whole, within the
+    /// [`Share`] in the extensions of the request.
     pub async fn call<B>(&self, request: Request<B>) -> Response<Body>
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
@@ -187,6 +202,11 @@ impl Dispatcher {
         match target {
             Target::Core => {
                 parts.extensions.insert(caller);
+                let share = parts.extensions.remove::<Share>();
+                let share = share.unwrap_or_else(|| self.budget.connection());
+                let body = Gather::new(body, &share);
+                // What a message takes it takes until it is answered, or another one is read.
+                let _tab = body.tab();
                 let request = Request::from_parts(parts, tonic::body::Body::new(body));
                 Ok(self.core.call(request).await.map(Body::core))
             }

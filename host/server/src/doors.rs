@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, net::TcpListener, sync::Arc, thread};
 use micro_access::Access;
 use micro_gateway::{Gateway, Readiness};
 use micro_proxy::Proxy;
-use micro_route::{Core, Dispatcher, Routes};
+use micro_route::{Budget, Core, Dispatcher, Routes};
 use tokio::{net, runtime::Runtime};
 use tokio_util::sync::CancellationToken;
 
@@ -70,9 +70,9 @@ impl Doors {
                 .cloned()
                 .collect::<BTreeSet<_>>(),
             grace: config.grace,
-            grpc_address: Some(sockets.proxy.address().to_string()),
             ..micro_gateway::Settings::default()
         };
+        let budget = Budget::default();
         let api = sockets.api.into_listeners()?;
         let proxy = sockets.proxy.into_listeners()?;
         let network = sockets.network.into_listeners()?;
@@ -81,6 +81,7 @@ impl Doors {
             let thread = Thread {
                 listeners: [api, proxy, network],
                 behind: behind.clone(),
+                budget: budget.clone(),
                 settings: settings.clone(),
                 stop: stop.clone(),
             };
@@ -103,6 +104,7 @@ impl Doors {
 struct Thread {
     listeners: [TcpListener; 3],
     behind: Behind,
+    budget: Budget,
     settings: micro_gateway::Settings,
     stop: CancellationToken,
 }
@@ -133,12 +135,14 @@ impl Thread {
         let Self {
             listeners: [api, proxy, network],
             behind,
+            budget,
             settings,
             stop,
         } = self;
         let listener = net::TcpListener::from_std;
         let (api, proxy, network) = (listener(api)?, listener(proxy)?, listener(network)?);
-        let dispatcher = Arc::new(Dispatcher::new(behind.access, behind.routes, behind.core));
+        let dispatcher = Dispatcher::new(behind.access, behind.routes, behind.core);
+        let dispatcher = Arc::new(dispatcher.with_budget(budget));
         let grpc = Proxy::new(dispatcher.clone()).with_grace(settings.grace);
         let http = Gateway::new(dispatcher, behind.readiness, settings);
         tokio::join!(

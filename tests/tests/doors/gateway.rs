@@ -199,7 +199,6 @@ async fn calls_that_succeed() {
 async fn calls_that_fail() {
     let settings = Settings {
         call_timeout: Duration::from_millis(500),
-        grpc_address: Some("127.0.0.1:8081".into()),
         ..Settings::default()
     };
     let (_platform, door) = open(settings).await;
@@ -275,10 +274,10 @@ async fn calls_that_fail() {
             "invalid authorization header. Expected Bearer or Basic schema",
         ),
         (
-            "GET /helloworld/stream?count=3",
+            "POST /helloworld/stream\ncontent-type: application/protobuf",
             b"",
-            501,
-            "over gRPC at 127.0.0.1:8081",
+            415,
+            "helloworld:Helloworld.Stream streams",
         ),
         ("GET /store/list", b"", 401, "An account is required"),
         (

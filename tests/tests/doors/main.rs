@@ -5,12 +5,16 @@
     reason = "a test that panics has failed, which is what it should do"
 )]
 
+mod budgets;
 mod gateway;
+mod gateway_streams;
 mod hostile;
 mod node;
 mod platform;
 mod reflection;
 mod routing;
 mod service;
+mod streamer;
 mod streams;
 mod transparency;
+mod websockets;

@@ -17,7 +17,7 @@ use micro_plugin_api::{
     registry::{self, Change, Filter, Service},
 };
 use micro_proxy::Proxy;
-use micro_route::{Dispatcher, Routes};
+use micro_route::{Budget, Dispatcher, Routes};
 use micro_tests::Core;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -126,17 +126,18 @@ impl Platform {
         }
     }
 
-    pub(crate) fn dispatcher(&self) -> Arc<Dispatcher> {
+    pub(crate) fn dispatcher(&self, budget: Budget) -> Arc<Dispatcher> {
         let (access, services) = (self.core.access.clone(), self.core.services.clone());
-        Arc::new(Dispatcher::new(
-            access,
-            self.routes.clone(),
-            Arc::new(services),
-        ))
+        let dispatcher = Dispatcher::new(access, self.routes.clone(), Arc::new(services));
+        Arc::new(dispatcher.with_budget(budget))
     }
 
     pub(crate) async fn proxy(&self) -> Door {
-        let proxy = Proxy::new(self.dispatcher()).with_grace(Duration::from_secs(5));
+        self.proxy_with(Budget::default()).await
+    }
+
+    pub(crate) async fn proxy_with(&self, budget: Budget) -> Door {
+        let proxy = Proxy::new(self.dispatcher(budget)).with_grace(Duration::from_secs(5));
         Door::open(move |listener, stop| async move { proxy.serve(listener, stop).await }).await
     }
 
@@ -145,7 +146,12 @@ impl Platform {
     }
 
     pub(crate) async fn gateway_with(&self, settings: Settings) -> Door {
-        let gateway = Gateway::new(self.dispatcher(), Arc::new(self.ready.clone()), settings);
+        self.gateway_within(settings, Budget::default()).await
+    }
+
+    pub(crate) async fn gateway_within(&self, settings: Settings, budget: Budget) -> Door {
+        let ready = Arc::new(self.ready.clone());
+        let gateway = Gateway::new(self.dispatcher(budget), ready, settings);
         Door::open(move |listener, stop| async move { gateway.serve(listener, stop).await }).await
     }
 

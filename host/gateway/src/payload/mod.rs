@@ -91,6 +91,24 @@ pub(crate) async fn message(
     Ok(message)
 }
 
+/// The message that a query stands for, in JSON.
+///
+/// # Errors
+/// As [`message`].
+pub(crate) fn of_query(query: &str) -> Result<Bytes, Error> {
+    let fields = query::object(query).map_err(|error| Error::bad_request(ID, error.to_string()))?;
+    Ok(json::object(&fields))
+}
+
+/// A message that has come as JSON, checked; `{}` where it says nothing.
+///
+/// # Errors
+/// 400 for what is no JSON object, with the position.
+pub(crate) async fn of_json(text: Bytes) -> Result<Bytes, Error> {
+    let merged = json::merged(Map::new(), text).await;
+    merged.map_err(|detail| Error::bad_request(ID, detail))
+}
+
 /// The error of a message beyond what gRPC carries here.
 pub(crate) fn too_large(bytes: usize) -> Error {
     Error::new(

@@ -1,19 +1,16 @@
 //! Everything callable in a namespace, with its descriptors: the core services' from the protos,
-//! users' from their nodes, asked once for each state of their record.
+//! users' from their nodes.
 
 use std::{
-    collections::{BTreeSet, HashMap},
-    sync::{Arc, LazyLock, Mutex, PoisonError},
+    collections::BTreeSet,
+    sync::{Arc, LazyLock},
 };
 
 use futures::{StreamExt, stream};
-use micro_route::{Dispatcher, Route, is_reserved};
+use micro_route::{Descriptions, Dispatcher, Route, is_reserved};
 use prost_reflect::{DescriptorPool, FileDescriptor};
 
-use super::{
-    fetch::fetch,
-    files::{defining, with_imports},
-};
+use super::files::{defining, with_imports};
 
 /// How many services are asked at a time when a symbol may be anybody's.
 const AT_A_TIME: usize = 8;
@@ -35,20 +32,14 @@ static OWN: LazyLock<DescriptorPool> = LazyLock::new(|| {
 /// What there is to reflect on.
 pub(crate) struct Catalog {
     dispatcher: Arc<Dispatcher>,
-    described: Mutex<HashMap<(String, String), Described>>,
-}
-
-/// The descriptors of a service as of one state of its record.
-struct Described {
-    route: Arc<Route>,
-    pool: DescriptorPool,
+    descriptions: Descriptions,
 }
 
 impl Catalog {
     pub(crate) fn new(dispatcher: Arc<Dispatcher>) -> Self {
         Self {
+            descriptions: Descriptions::new(dispatcher.clone()),
             dispatcher,
-            described: Mutex::default(),
         }
     }
 
@@ -137,14 +128,14 @@ impl Catalog {
                 .strip_prefix(&**name)
                 .is_some_and(|rest| rest.starts_with('.'))
         });
-        for (name, route) in likely {
-            let pool = self.describe(namespace, &name, &route).await;
+        for (_, route) in likely {
+            let pool = self.descriptions.of(namespace, &route).await;
             if let Some(found) = pool.as_ref().and_then(&find) {
                 return Some(found);
             }
         }
         let mut pools = stream::iter(others)
-            .map(|(name, route)| async move { self.describe(namespace, &name, &route).await })
+            .map(|(_, route)| async move { self.descriptions.of(namespace, &route).await })
             .buffered(AT_A_TIME);
         while let Some(pool) = pools.next().await {
             if let Some(found) = pool.as_ref().and_then(&find) {
@@ -158,51 +149,5 @@ impl Catalog {
         let mut services = self.dispatcher.routes().services(namespace);
         services.retain(|(name, _)| !is_reserved(name) && !self.dispatcher.core().serves(name));
         services
-    }
-
-    /// The descriptors of a user's service; `None` if its nodes do not tell.
-    async fn describe(
-        &self,
-        namespace: &str,
-        name: &str,
-        route: &Arc<Route>,
-    ) -> Option<DescriptorPool> {
-        let key = (namespace.to_owned(), name.to_owned());
-        {
-            let described = self
-                .described
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            let known = described
-                .get(&key)
-                .filter(|known| Arc::ptr_eq(&known.route, route));
-            if let Some(known) = known {
-                return Some(known.pool.clone());
-            }
-        }
-        match fetch(&self.dispatcher, namespace, route).await {
-            Ok(pool) => {
-                let routes = self.dispatcher.routes();
-                let mut described = self
-                    .described
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner);
-                // What is no longer registered is not kept.
-                described.retain(|(namespace, name), _| routes.get(namespace, name).is_some());
-                let route = route.clone();
-                described.insert(
-                    key,
-                    Described {
-                        route,
-                        pool: pool.clone(),
-                    },
-                );
-                Some(pool)
-            }
-            Err(status) => {
-                tracing::debug!(service = name, "no descriptors: {}", status.message());
-                None
-            }
-        }
     }
 }

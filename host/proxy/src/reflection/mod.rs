@@ -1,7 +1,6 @@
 //! gRPC reflection, v1 and v1alpha, over everything that can be called through the door.
 
 mod catalog;
-mod fetch;
 mod files;
 
 pub(crate) use catalog::Catalog;

@@ -26,8 +26,9 @@ const STREAM_WINDOW: u32 = 1024 * 1024;
 /// What a client may send ahead on all streams of a connection, in bytes.
 const CONNECTION_WINDOW: u32 = 32 * 1024 * 1024;
 
-/// The most calls of one connection at a time.
-const MOST_STREAMS: u32 = 4096;
+/// The most calls of one connection at a time. A client waits for its turn beyond, and a service
+/// keeps a stream for each of its subscriptions: too few would stop it without a word.
+const MOST_STREAMS: u32 = 1024;
 
 /// How often an HTTP/2 connection is asked whether it is still there, and how long it may think.
 const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(5));

@@ -16,6 +16,8 @@ pub struct Route {
     nodes: Vec<Arc<Node>>,
     /// The endpoints that stream, of any version.
     streams: Vec<Box<str>>,
+    /// Whether its nodes say what Micro's say of themselves.
+    micro: bool,
 }
 
 impl Route {
@@ -42,6 +44,12 @@ impl Route {
     /// Whether the endpoint (`Foo.Bar`) is registered as one that streams.
     pub fn streams(&self, endpoint: &str) -> bool {
         self.streams.iter().any(|stream| **stream == *endpoint)
+    }
+
+    /// Whether its nodes speak JSON beside protobuf, as those of Micro do. A plain gRPC server,
+    /// which does not, was registered without the metadata by which Micro's nodes are known.
+    pub fn speaks_json(&self) -> bool {
+        self.micro
     }
 
     /// A healthy node that is not among `tried`: of two taken at random the one with fewer calls
@@ -93,10 +101,15 @@ impl Route {
             })
             .map(|endpoint| endpoint.name.as_str().into())
             .collect();
+        let micro = versions
+            .iter()
+            .flat_map(|version| &version.nodes)
+            .any(|node| node.metadata.contains_key("protocol"));
         Self {
             versions,
             nodes,
             streams,
+            micro,
         }
     }
 }

@@ -10,9 +10,8 @@ use std::{
 use futures::future::BoxFuture;
 use http::{Request, Response};
 use micro_access::Caller;
-use micro_route::{Body, Dispatcher, Route, Target};
 use prost::Message;
-use prost_reflect::DescriptorPool;
+use prost_reflect::{DescriptorPool, FileDescriptor};
 use prost_types::{FileDescriptorProto, MethodDescriptorProto, ServiceDescriptorProto};
 use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
@@ -27,6 +26,8 @@ use tonic_reflection::pb::{
 };
 use tower::Service;
 
+use crate::{Body, Dispatcher, Route, Target};
+
 /// How long a node has to describe itself.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -35,7 +36,7 @@ const MOST_FILES: usize = 2_000;
 
 /// The descriptors of a service from one of its nodes, with an alias for every service that is
 /// callable under another package than its own: a call is addressed to the registry name.
-pub(crate) async fn fetch(
+pub(super) async fn fetch(
     dispatcher: &Arc<Dispatcher>,
     namespace: &str,
     route: &Arc<Route>,
@@ -233,6 +234,14 @@ fn keep(
     Ok(())
 }
 
+/// Where the files of aliases are.
+const ALIASES: &str = "micro/alias/";
+
+/// Whether a file was added here, to make a service known by another name.
+pub(super) fn is_alias(file: &FileDescriptor) -> bool {
+    file.name().starts_with(ALIASES)
+}
+
 /// Adds, for every handler in the registry record whose `name.Handler` is not described, the
 /// service of that last name, as a file of its own in package `name`.
 fn add_aliases(pool: &mut DescriptorPool, route: &Route) {
@@ -269,7 +278,7 @@ fn add_aliases(pool: &mut DescriptorPool, route: &Route) {
             ..method.method_descriptor_proto().clone()
         });
         let alias = FileDescriptorProto {
-            name: Some(format!("micro/{package}.{handler}.proto")),
+            name: Some(format!("{ALIASES}{package}.{handler}.proto")),
             package: Some(package.to_owned()),
             dependency: imports,
             service: vec![ServiceDescriptorProto {
