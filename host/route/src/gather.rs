@@ -44,6 +44,7 @@ pub struct Gather<B> {
     through: bool,
     begun: bool,
     ended: bool,
+    pause: Duration,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -70,6 +71,7 @@ impl<B> Gather<B> {
             through: false,
             begun: false,
             ended: false,
+            pause: PAUSE,
             timer: None,
         }
     }
@@ -150,11 +152,11 @@ where
             let Poll::Ready(next) = Pin::new(&mut this.body).poll_frame(cx) else {
                 this.settle();
                 if !this.begun || !this.held.is_empty() {
-                    let timer = this
-                        .timer
-                        .get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + PAUSE)));
+                    let until = || Box::pin(sleep_until(Instant::now() + this.pause));
+                    let timer = this.timer.get_or_insert_with(until);
                     ready!(timer.as_mut().poll(cx));
-                    let detail = format!("the request did not go on for {} s", PAUSE.as_secs());
+                    let detail =
+                        format!("the request did not go on for {} s", this.pause.as_secs());
                     let late = this.fail(Error::timeout(CLIENT_ID, detail));
                     return Poll::Ready(Some(Err(late)));
                 }
@@ -257,11 +259,12 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_message_that_does_not_go_on_is_ended() {
         for chunks in [vec![], vec![Bytes::from_static(&[0, 0, 0, 0, 9, 1, 2])]] {
             let budget = Budget::new(64, 64);
             let mut body = Gather::new(body(chunks, true), &budget.connection());
+            body.pause = Duration::from_millis(10);
             let error = next(&mut body).await.unwrap().unwrap_err();
             let status = error.downcast::<Status>().unwrap();
             assert_eq!(status.code(), tonic::Code::DeadlineExceeded);
