@@ -8,8 +8,8 @@ use micro_tests::{Core, call_json};
 use micro_wire::Error;
 use tonic::Code;
 
-const REGISTERED: [&str; 8] = [
-    "api", "auth", "config", "network", "proxy", "registry", "runtime", "store",
+const REGISTERED: [&str; 9] = [
+    "api", "auth", "broker", "config", "network", "proxy", "registry", "runtime", "store",
 ];
 
 #[tokio::test]
@@ -61,9 +61,9 @@ async fn a_handler_is_reached_under_its_service_alone() {
             r#"{"id":"go.micro.client","code":404,"detail":"service nosuch: route not found","status":"Not Found"}"#,
         ),
         (
-            "/broker.Broker/Publish",
+            "/router.Router/Lookup",
             Code::NotFound,
-            r#"{"id":"go.micro.client","code":404,"detail":"service broker: route not found","status":"Not Found"}"#,
+            r#"{"id":"go.micro.client","code":404,"detail":"service router: route not found","status":"Not Found"}"#,
         ),
     ] {
         let status = call_json(&door, path, "{}").await.unwrap_err();

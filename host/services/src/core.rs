@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use tonic::body::Body;
 
 use crate::{
-    ConfigKey, auth, config,
+    ConfigKey, auth, broker, config,
     debug::{self, Counters},
     guard, registry, runtime,
     runtime::Manager,
@@ -96,6 +96,12 @@ impl CoreServices {
         };
         let services = [
             service("auth", auth::handlers(platform)?, &[Module::Store], true)?,
+            service(
+                "broker",
+                broker::handlers(platform)?,
+                &[Module::Broker],
+                true,
+            )?,
             service(
                 "config",
                 config::handlers(platform)?,

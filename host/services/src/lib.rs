@@ -7,6 +7,7 @@
 //! those of the wire with [`error`].
 
 mod auth;
+mod broker;
 mod config;
 mod core;
 mod debug;

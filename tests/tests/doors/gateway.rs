@@ -307,10 +307,10 @@ async fn calls_that_fail() {
         ("GET /dead/call", b"", 503, "service dead: "),
         ("GET /web-like/call", b"", 502, "404"),
         (
-            "GET /broker/publish",
+            "GET /router/lookup",
             b"",
             404,
-            "service broker: route not found",
+            "service router: route not found",
         ),
         (
             "POST /helloworld/call\ncontent-type: application/protobuf",

@@ -104,7 +104,7 @@ async fn everything_callable_is_described() {
             "{name} in {names:?}"
         );
     }
-    for name in ["broker.Broker", "events.Stream"] {
+    for name in ["router.Router", "events.Stream"] {
         assert!(
             !names.iter().any(|other| other == name),
             "{name} is not served"

@@ -228,11 +228,11 @@ async fn a_connection_that_breaks_in_a_call_is_an_error_and_the_next_call_goes_t
 async fn unknown_services_and_reserved_names_are_not_found() {
     let platform = Platform::start().await;
     let decoy = named("decoy").await;
-    platform.register("broker", &[decoy]).await;
+    platform.register("router", &[decoy]).await;
     platform.register("registry", &[decoy]).await;
     let door = platform.proxy().await;
     let client = Client::connect(door.address).await;
-    for service in ["nosuch", "broker"] {
+    for service in ["nosuch", "router"] {
         let path = format!("/{service}.Foo/Bar");
         let answer = client.call(&path, &[], "x").await.unwrap();
         let (code, error) = answer.error();

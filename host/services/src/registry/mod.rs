@@ -1,5 +1,6 @@
 //! The core service `registry`: which services exist in a domain, and where.
 
+mod events;
 mod record;
 mod watch;
 
@@ -12,13 +13,14 @@ use micro_plugin_api::{
     registry::{Filter, Service},
 };
 use micro_proto::registry::{
-    EmptyResponse, GetRequest, GetResponse, ListRequest, ListResponse, Options,
+    EmptyResponse, EventType, GetRequest, GetResponse, ListRequest, ListResponse, Options,
     Result as WatchResult, Service as ProtoService, WatchRequest,
     registry_server::{Registry, RegistryServer},
 };
 use micro_wire::{Error, Handlers, frame::MAX_MESSAGE, json::MethodsError};
 use tonic::{Request, Response, Status};
 
+use self::events::Events;
 use crate::{Platform, error, request};
 
 /// The domain that stands for all of them.
@@ -28,6 +30,7 @@ const EVERY_DOMAIN: &str = "*";
 pub(crate) fn handlers(platform: &Platform) -> Result<Handlers, MethodsError> {
     let registry = RegistryServer::new(RegistryService {
         modules: platform.modules.clone(),
+        events: Events::new(platform.modules.clone()),
     });
     Handlers::new().add(
         registry.max_decoding_message_size(MAX_MESSAGE),
@@ -38,6 +41,7 @@ pub(crate) fn handlers(platform: &Platform) -> Result<Handlers, MethodsError> {
 /// The services of every domain.
 struct RegistryService {
     modules: Arc<Modules>,
+    events: Events,
 }
 
 /// The services that a reader may see: those of the domain that it names, else of its namespace.
@@ -133,6 +137,7 @@ impl Registry for RegistryService {
         record::check_nodes(&service).map_err(|detail| Error::bad_request(id, detail))?;
         let registered = self.modules.registry().register(&call, &service, ttl).await;
         registered.map_err(error::module(id))?;
+        self.events.publish(EventType::Create, service);
         Ok(Response::new(EmptyResponse {}))
     }
 
@@ -145,6 +150,7 @@ impl Registry for RegistryService {
         let (service, _) = writable(id, &caller, request.into_inner())?;
         let deregistered = self.modules.registry().deregister(&call, &service).await;
         deregistered.map_err(error::module(id))?;
+        self.events.publish(EventType::Delete, service);
         Ok(Response::new(EmptyResponse {}))
     }
 

@@ -1,13 +1,11 @@
 //! What a watcher on the wire is told: the changes, not what was there before.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use futures::{StreamExt as _, future};
 use micro_plugin_api::{BoxStream, Result as ModuleResult, registry::Change};
 use micro_proto::registry::Result as WatchResult;
 use tonic::Status;
 
-use super::record;
+use super::{events::unix_nanos, record};
 use crate::error;
 
 /// The results for the changes of a watch; an error of the module ends them.
@@ -37,9 +35,4 @@ fn result(change: Change) -> Option<WatchResult> {
         service: Some(record::to_proto(service)),
         timestamp: unix_nanos(),
     })
-}
-
-fn unix_nanos() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.map_or(0, |now| now.as_nanos().try_into().unwrap_or(i64::MAX))
 }
