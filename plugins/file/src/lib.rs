@@ -9,11 +9,13 @@ mod directory;
 mod settings;
 mod space;
 mod store;
+mod stream;
 
 pub use blob::FileBlob;
 pub use directory::Directory;
 pub use settings::Settings;
 pub use store::FileStore;
+pub use stream::FileStream;
 
 use micro_plugin_api::export_plugin;
 
@@ -21,5 +23,6 @@ export_plugin! {
     name: "file",
     store: FileStore::open,
     blob: FileBlob::open,
+    stream: FileStream::open,
     run = inline,
 }

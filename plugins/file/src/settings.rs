@@ -18,6 +18,11 @@ pub struct Settings {
     /// Free space, in MiB, that the plugin leaves on the disk: with less, writes fail and reads go
     /// on. Default 128.
     pub reserve_mb: u64,
+    /// How long events of the stream are kept, in hours. Default 168, a week.
+    pub events_max_age_hours: u64,
+    /// How many MiB of events are kept, in all topics together: beyond that the oldest go. Default
+    /// 1024.
+    pub events_max_mb: u64,
 }
 
 impl Default for Settings {
@@ -26,6 +31,8 @@ impl Default for Settings {
             dir: None,
             cache_mb: 64,
             reserve_mb: 128,
+            events_max_age_hours: 7 * 24,
+            events_max_mb: 1024,
         }
     }
 }
