@@ -6,8 +6,7 @@ use clap::{
 };
 
 use crate::commands::{
-    call, config, env, get, health, kill, login, logs, run, server, stats, status, store, stream,
-    user,
+    call, config, env, get, health, kill, login, logs, run, server, stats, status, store, stream, update, user,
 };
 use crate::error::CliError;
 
@@ -85,6 +84,8 @@ pub(crate) enum Command {
     Store(store::Args),
     /// Call an endpoint that streams e.g micro stream helloworld Helloworld.Stream '{"count": 3}'
     Stream(stream::Args),
+    /// Update a service from its folder or by its name e.g micro update ./helloworld
+    Update(update::Args),
     /// Print the current user, and change what belongs to it
     User(user::Args),
     /// Anything else: a service.

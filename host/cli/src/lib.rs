@@ -160,6 +160,7 @@ async fn remote(context: &Context<'_>, command: Command) -> Result<Outcome> {
         Command::Status(args) => commands::status::run(&session, args).await,
         Command::Store(args) => commands::store::run(&session, args).await,
         Command::Stream(args) => commands::stream::run(&session, args).await,
+        Command::Update(args) => commands::update::run(&session, args).await,
         Command::Dynamic(words) => dynamic::run(&session, &words).await,
         Command::Env(_)
         | Command::Help { .. }

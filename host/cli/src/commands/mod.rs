@@ -16,6 +16,7 @@ pub(crate) mod stats;
 pub(crate) mod status;
 pub(crate) mod store;
 pub(crate) mod stream;
+pub(crate) mod update;
 pub(crate) mod user;
 
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! `micro run`: uploads a folder or an executable, and follows the service until it answers or fails.
 
-mod follow;
+pub(super) mod follow;
 
 use std::{
     collections::HashMap,
@@ -64,12 +64,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(session: &Session<'_>, args: Args) -> Result<Outcome> {
     let typed = args.source.as_deref();
     let typed = typed.ok_or_else(|| missing("run", "SOURCE"))?;
-    let timeout = duration::parse(&args.timeout).ok_or_else(|| {
-        CliError::plain(format!(
-            "Invalid format for timeout duration: \"{}\". Try 90s or 5m",
-            args.timeout
-        ))
-    })?;
+    let timeout = timeout(&args.timeout)?;
     let source = Source::find(typed, session.folder())?;
     let name = match &args.name {
         Some(name) => name.clone(),
@@ -101,13 +96,29 @@ pub(crate) async fn run(session: &Session<'_>, args: Args) -> Result<Outcome> {
     Ok(Output::Nothing.into())
 }
 
+/// What `--timeout` says.
+///
+/// # Errors
+/// It is no duration.
+pub(super) fn timeout(text: &str) -> Result<Duration> {
+    duration::parse(text).ok_or_else(|| {
+        CliError::plain(format!(
+            "Invalid format for timeout duration: \"{text}\". Try 90s or 5m"
+        ))
+    })
+}
+
 /// What was named on the command line, found on this machine.
-struct Source {
+pub(super) struct Source {
     path: PathBuf,
 }
 
 impl Source {
-    fn find(typed: &str, folder: &Path) -> Result<Self> {
+    /// Looks for it from `folder`.
+    ///
+    /// # Errors
+    /// It is empty, or not here.
+    pub(super) fn find(typed: &str, folder: &Path) -> Result<Self> {
         if typed.trim().is_empty() {
             // Joined to the working folder it would be that folder.
             return Err(CliError::plain("SOURCE is empty")
@@ -127,7 +138,10 @@ impl Source {
     }
 
     /// The folder's name, or the file's without what follows the first dot.
-    fn name(&self) -> Result<String> {
+    ///
+    /// # Errors
+    /// It has none.
+    pub(super) fn name(&self) -> Result<String> {
         let name = self.path.file_name().and_then(|name| name.to_str());
         let name = if self.path.is_file() {
             name.and_then(|name| name.split('.').find(|part| !part.is_empty()))
@@ -144,7 +158,7 @@ impl Source {
     }
 
     /// What `micro status` shows: the path below the repository, else the whole path.
-    fn shown(&self) -> String {
+    pub(super) fn shown(&self) -> String {
         let root = self
             .path
             .ancestors()
@@ -157,7 +171,7 @@ impl Source {
 }
 
 /// Such as `.`, `./x`, `../x`, `/x`: never the name of a repository.
-fn is_path(typed: &str) -> bool {
+pub(super) fn is_path(typed: &str) -> bool {
     typed == "." || typed == ".." || typed.starts_with(['/', '~']) || {
         typed.starts_with("./") || typed.starts_with("../")
     }
@@ -211,7 +225,7 @@ fn options(args: &Args, namespace: &str, timeout: Duration) -> Result<CreateOpti
 }
 
 /// Packs the source and sends it. Gives the id that the server knows it by.
-async fn upload(session: &Session<'_>, source: &Source, service: &Service) -> Result<String> {
+pub(super) async fn upload(session: &Session<'_>, source: &Source, service: &Service) -> Result<String> {
     let path = source.path.clone();
     let plan = tokio::task::spawn_blocking(move || Plan::new(&path))
         .await

@@ -21,14 +21,17 @@ const ERROR: i32 = 7;
 /// How much longer than the service may take to start its server may take to say that it did not.
 const SLACK: Duration = Duration::from_secs(15);
 
-/// How many of the last lines of a failed build or service are repeated with the reason.
+/// How many of the last lines of a service that failed are shown with the reason.
 const LAST_LINES: usize = 20;
 
 /// What is known of the service so far.
 #[derive(Default)]
 struct Seen {
     status: i32,
-    build: Vec<String>,
+    /// Whether the build printed anything.
+    built: bool,
+    /// Whether it came as far as being started.
+    started: bool,
     deadline: Option<Instant>,
 }
 
@@ -36,7 +39,7 @@ struct Seen {
 ///
 /// # Errors
 /// The service cannot be built, ends, or does not answer within `timeout` after its build.
-pub(super) async fn until_running(
+pub(in crate::commands) async fn until_running(
     session: &Session<'_>,
     service: &Service,
     timeout: Duration,
@@ -102,15 +105,16 @@ impl Seen {
                 // The server keeps the same time, and knows what is missing: it is given the chance
                 // to say so.
                 self.deadline = Some(Instant::now() + timeout + timeout.min(SLACK));
+                self.started = true;
             }
             if event.status == BUILDING {
                 self.deadline = None;
-                self.build.clear();
+                self.started = false;
             }
         }
         for line in event.build_line.lines() {
             lines.push(line.to_owned());
-            self.build.push(line.to_owned());
+            self.built = true;
         }
         lines
     }
@@ -121,20 +125,22 @@ impl Seen {
             (true, STOPPED) => "it was stopped",
             (true, _) => "the server does not say why",
         };
-        // The service's own last words, else the compiler's, which scrolled by among others.
-        let lines = if event.output.is_empty() {
-            &self.build
-        } else {
-            &event.output
-        };
-        let last = lines.len().saturating_sub(LAST_LINES);
+        // The service's own last words; what its build said was shown as it came.
+        let last = event.output.len().saturating_sub(LAST_LINES);
         let mut message = String::new();
-        for line in &lines[last..] {
+        for line in &event.output[last..] {
             message.push_str(line);
             message.push('\n');
         }
         message.push_str(&format!("{name} does not run: {reason}"));
-        CliError::plain(message).hint(format!("`micro logs {name}` shows what it printed"))
+        let error = CliError::plain(message);
+        if self.started {
+            return error.hint(format!("`micro logs {name}` shows what it printed"));
+        }
+        match self.built {
+            true => error.hint("what the build printed is above; correct the source and run it again"),
+            false => error.hint(format!("see `micro status {name}`")),
+        }
     }
 }
 
@@ -184,28 +190,36 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_says_the_last_lines_and_the_reason() {
+    fn a_failed_build_is_not_printed_twice() {
         let mut seen = Seen::default();
-        for number in 0..30 {
-            seen.take(
-                "hello",
-                &event(2, &format!("line {number}")),
-                Duration::ZERO,
-            );
-        }
+        let lines = seen.take("hello", &event(2, "line 1\nline 2"), Duration::ZERO);
+        assert_eq!(lines, ["hello: building", "line 1", "line 2"]);
         let mut failed = event(ERROR, "");
         failed.error = "the build failed".to_owned();
         let error = seen.failure("hello", &failed);
         assert_eq!(error.code, 1);
+        assert_eq!(error.message, "hello does not run: the build failed");
+        // The log is of the service, which has not been there.
+        let hint = error.hint.unwrap();
+        assert!(hint.contains("the build printed is above"), "{hint}");
+    }
+
+    #[test]
+    fn a_failed_service_has_the_last_word() {
+        let mut seen = Seen::default();
+        seen.take("hello", &event(2, "Compiling"), Duration::ZERO);
+        seen.take("hello", &event(STARTING, ""), Duration::ZERO);
+        let mut failed = event(ERROR, "");
+        failed.error = "exit status 1".to_owned();
+        failed.output = (0..30).map(|number| format!("line {number}")).collect();
+        let error = seen.failure("hello", &failed);
         let lines: Vec<&str> = error.message.lines().collect();
         assert_eq!(lines.len(), LAST_LINES + 1);
         assert_eq!(lines[0], "line 10");
-        assert_eq!(lines[LAST_LINES], "hello does not run: the build failed");
-        failed.output = vec!["panicked".to_owned()];
-        let error = seen.failure("hello", &failed);
+        assert_eq!(lines[LAST_LINES], "hello does not run: exit status 1");
         assert_eq!(
-            error.message,
-            "panicked\nhello does not run: the build failed"
+            error.hint.as_deref(),
+            Some("`micro logs hello` shows what it printed")
         );
     }
 }
