@@ -6,7 +6,8 @@ use clap::{
 };
 
 use crate::commands::{
-    call, config, env, get, health, kill, login, logs, run, server, stats, status, store, stream, update, user,
+    call, config, env, get, health, kill, login, logs, run, server, stats, status, store, stream,
+    update, user,
 };
 use crate::error::CliError;
 

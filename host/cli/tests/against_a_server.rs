@@ -284,10 +284,11 @@ fn run_follows_the_service_until_it_answers_or_fails() {
     assert_eq!((done.out.as_str(), done.code), ("", ExitCode::from(1)));
     assert!(
         done.err
-            .contains("error[E0425]\ngreet does not run: the build failed\n"),
+            .contains("error[E0425]\ngreet: error\ngreet does not run: the build failed\nhint: what the build printed is above"),
         "{}",
         done.err
     );
+    assert_eq!(done.err.matches("error[E0425]").count(), 1);
 
     let (_platform, done) = run(vec![Step::Status(3), Step::Hang], &["--timeout=50ms"]);
     assert_eq!(done.code, ExitCode::from(1));

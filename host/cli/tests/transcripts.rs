@@ -124,7 +124,7 @@ fn help_is_printed_to_stdout() {
     let terminal = Terminal::new();
     let commands = [
         "call", "config", "env", "get", "health", "help", "kill", "login", "logout", "logs", "run",
-        "server", "services", "stats", "status", "store", "stream", "user",
+        "server", "services", "stats", "status", "store", "stream", "update", "user",
     ];
     let whole = terminal.run(&["--help"]);
     assert_eq!(whole.code, ExitCode::SUCCESS);
@@ -174,6 +174,7 @@ fn too_few_arguments_are_an_error_that_names_what_is_missing() {
         (&["logs"], "logs", "NAME"),
         (&["run"], "run", "SOURCE"),
         (&["stats"], "stats", "NAME or --all"),
+        (&["update"], "update", "SOURCE or NAME"),
         (&["stream", "helloworld"], "stream", "SERVICE and ENDPOINT"),
         (&["user", "config", "delete"], "user config delete", "KEY"),
         (&["user", "config", "get"], "user config get", "KEY"),
@@ -257,6 +258,26 @@ fn environments_are_added_chosen_and_deleted() {
         128,
         "Environment 'foobar' does not exist",
     );
+    for bad in ["", "a b", "a.b", "a/b", "-a", "*"] {
+        let done = terminal.run(&["env", "add", "--", bad, "example.com:1"]);
+        assert_eq!(done.code, ExitCode::from(1), "{bad}");
+        assert!(done.err.contains("cannot be the name of an environment"));
+    }
+    terminal.fails(
+        &["env", "add", "bad", "http://example.com"],
+        1,
+        "\"http://example.com\" is not an address: it has a scheme",
+    );
+    terminal.fails(
+        &["env", "add", "bad", "example.com:0"],
+        1,
+        "\"example.com:0\" is not an address: its port is no number from 1 to 65535",
+    );
+    terminal.fails(
+        &["env", "set", "bad"],
+        128,
+        "Environment 'bad' does not exist",
+    );
     terminal.fails(
         &["env", "asdasd"],
         1,
@@ -312,6 +333,11 @@ fn the_user_has_a_namespace_and_a_config() {
     terminal.says(&["user", "config", "delete", "git.credentials.github"], "");
     terminal.says(&["user", "config", "get", "git.credentials.github"], "\n");
     terminal.fails(&["user", "namespace", "set"], 1, "No namespace specified");
+    terminal.fails(
+        &["user", "namespace", "set", "a/b"],
+        1,
+        "\"a/b\" cannot be a namespace: it has a space or a slash",
+    );
     terminal.fails(&["user"], 1, "Not logged in");
     terminal.fails(&["user", "token"], 1, "Not logged in");
     terminal.says(&["logout"], "");
@@ -344,6 +370,7 @@ fn a_server_that_is_down_is_named_with_a_hint() {
         &["store", "tables"],
         &["store", "write", "k", "v"],
         &["stream", "a", "B.C"],
+        &["update", "a"],
         &["logs", "helloworld"],
         &["kill", "helloworld"],
         &["login", "--username=admin", "--password=micro"],

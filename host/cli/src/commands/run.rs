@@ -225,7 +225,11 @@ fn options(args: &Args, namespace: &str, timeout: Duration) -> Result<CreateOpti
 }
 
 /// Packs the source and sends it. Gives the id that the server knows it by.
-pub(super) async fn upload(session: &Session<'_>, source: &Source, service: &Service) -> Result<String> {
+pub(super) async fn upload(
+    session: &Session<'_>,
+    source: &Source,
+    service: &Service,
+) -> Result<String> {
     let path = source.path.clone();
     let plan = tokio::task::spawn_blocking(move || Plan::new(&path))
         .await

@@ -157,6 +157,14 @@ fn namespace(context: &Context<'_>, command: Option<NamespaceAction>) -> Result<
         Some(NamespaceAction::Set {
             namespace: Some(namespace),
         }) => {
+            if namespace.is_empty() {
+                return Err(CliError::plain("No namespace specified"));
+            }
+            if namespace.contains(|c: char| c.is_whitespace() || c.is_control() || c == '/') {
+                return Err(CliError::plain(format!(
+                    "\"{namespace}\" cannot be a namespace: it has a space or a slash"
+                )));
+            }
             config.set(&key, &namespace)?;
             Ok(Output::Nothing.into())
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Config;
+use super::{Config, address};
 use crate::error::{CliError, Result};
 
 /// One environment, as it is written in the config file.
@@ -95,17 +95,22 @@ impl Places {
     /// Adds or replaces one.
     ///
     /// # Errors
-    /// The name is built in or cannot be a part of a key.
+    /// The name is built in or cannot be a part of a key, or the address is none.
     pub(crate) fn add(config: &mut Config, name: &str, address: &str) -> Result<()> {
         if is_builtin(name) {
             return Err(CliError::plain(format!(
                 "Environment '{name}' is built in and cannot be replaced"
             )));
         }
-        if name.is_empty() || name.contains(['.', '/']) || name.contains(char::is_whitespace) {
+        let known = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
+        if !name.starts_with(char::is_alphanumeric) || !name.chars().all(known) {
+            // It is a part of the keys of config files, and typed as a word.
             return Err(CliError::plain(format!(
-                "\"{name}\" cannot be the name of an environment: it is blank or has a dot, a slash or a space"
+                "\"{name}\" cannot be the name of an environment: letters, digits, - and _ can, the first of them a letter or digit"
             )));
+        }
+        if !address.is_empty() {
+            address::check(address)?;
         }
         let place = Place {
             name: name.to_owned(),

@@ -1,5 +1,6 @@
 //! What the command line remembers between calls: `~/.micro/config.json` and `~/.micro/tokens`.
 
+mod address;
 mod config;
 mod environments;
 mod files;

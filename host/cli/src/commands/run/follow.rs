@@ -138,7 +138,9 @@ impl Seen {
             return error.hint(format!("`micro logs {name}` shows what it printed"));
         }
         match self.built {
-            true => error.hint("what the build printed is above; correct the source and run it again"),
+            true => {
+                error.hint("what the build printed is above; correct the source and run it again")
+            }
             false => error.hint(format!("see `micro status {name}`")),
         }
     }
