@@ -1,6 +1,13 @@
 //! The core services in this process, over memory modules, behind a door like the real ones.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{
+    convert::Infallible,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
@@ -38,6 +45,7 @@ pub struct Core {
     /// What runs.
     pub manager: Manager,
     config_key: ConfigKey,
+    name: String,
     _state: Arc<TempDir>,
 }
 
@@ -57,7 +65,31 @@ impl Core {
             RuntimeHandle::new(runtime.expect("the process runtime opens")),
         );
         let config_key = ConfigKeySource::Memory.load().expect("a key");
-        Self::over(modules, store, state, KeySource::Memory, config_key).await
+        Self::over(
+            modules,
+            store,
+            state,
+            KeySource::Memory,
+            config_key,
+            new_name(),
+        )
+        .await
+    }
+
+    /// The same server after a restart: over the same modules, with a signing key of its own.
+    pub async fn again(&self) -> Self {
+        let (modules, store, state) = (
+            self.modules.clone(),
+            self.store.clone(),
+            self._state.clone(),
+        );
+        let (config_key, name) = (self.config_key.clone(), self.name.clone());
+        Self::over(modules, store, state, KeySource::Memory, config_key, name).await
+    }
+
+    /// The folder of its state.
+    pub fn state(&self) -> &Path {
+        self._state.path()
     }
 
     /// One more server over the same modules, with a key of its own unless one is given to both.
@@ -67,7 +99,8 @@ impl Core {
             self.store.clone(),
             self._state.clone(),
         );
-        Self::over(modules, store, state, keys, self.config_key.clone()).await
+        let config_key = self.config_key.clone();
+        Self::over(modules, store, state, keys, config_key, new_name()).await
     }
 
     async fn over(
@@ -76,6 +109,7 @@ impl Core {
         state: Arc<TempDir>,
         keys: KeySource,
         config_key: ConfigKey,
+        name: String,
     ) -> Self {
         let access = Access::open(modules.clone(), keys)
             .await
@@ -87,9 +121,11 @@ impl Core {
             "127.0.0.1:8443",
         );
         config.toolchain = Toolchain::from_environment(std::env::vars());
+        config.server.clone_from(&name);
         config.upload_limit = 4 * 1024 * 1024;
         let background = tokio::runtime::Handle::current();
         let manager = Manager::new(modules.clone(), access.clone(), config, background);
+        manager.restore().await;
         let services = CoreServices::new(&Platform {
             modules: modules.clone(),
             access: access.clone(),
@@ -105,6 +141,7 @@ impl Core {
             services,
             manager,
             config_key,
+            name,
             _state: state,
         }
     }
@@ -168,6 +205,12 @@ impl Core {
             .expect("the default admin logs in");
         self.door(&token.access_token, "")
     }
+}
+
+/// Each is a server of its own, also of several over one state.
+fn new_name() -> String {
+    static SERVERS: AtomicU64 = AtomicU64::new(0);
+    format!("server-{}", SERVERS.fetch_add(1, Ordering::Relaxed))
 }
 
 /// A unary call in JSON: what comes back, or the status.

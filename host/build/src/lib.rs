@@ -12,6 +12,7 @@ mod manifest;
 mod mirror;
 mod owner;
 mod paths;
+mod strays;
 mod toolchain;
 
 use std::{
@@ -20,6 +21,7 @@ use std::{
 };
 
 pub use error::BuildError;
+pub use strays::end_strays;
 pub use toolchain::Toolchain;
 
 use crate::manifest::Manifest;

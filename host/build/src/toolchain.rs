@@ -24,6 +24,9 @@ const KEPT: &[&str] = &[
     "all_proxy",
 ];
 
+/// The variable that marks the processes of a server's builds.
+pub(crate) const OWNER: &str = "MICRO_BUILD_OWNER";
+
 /// The variables that compilers and build commands run with.
 #[derive(Clone, Debug, Default)]
 pub struct Toolchain {
@@ -40,6 +43,13 @@ impl Toolchain {
                 .filter(|(name, _)| kept(name))
                 .collect(),
         }
+    }
+
+    /// Marks what is run with it as `owner`'s, so that [`end_strays`](crate::end_strays) finds it.
+    #[must_use]
+    pub fn owned_by(mut self, owner: &str) -> Self {
+        self.variables.insert(OWNER.to_owned(), owner.to_owned());
+        self
     }
 
     /// The variables.

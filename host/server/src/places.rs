@@ -37,7 +37,8 @@ pub(crate) fn runtime(config: &ServerConfig, state: &State, network: SocketAddr)
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     RuntimeConfig {
         sdk_dir: sdk(config),
-        toolchain: Toolchain::from_environment(environment),
+        server: state.id().to_owned(),
+        toolchain: Toolchain::from_environment(environment).owned_by(state.id()),
         ..RuntimeConfig::new(
             state.folder().join("services"),
             absolute(&config.build_cache),

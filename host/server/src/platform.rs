@@ -106,8 +106,10 @@ impl Platform {
                 registration: self.registration.clone(),
             }),
         };
-        let served = match Doors::open(sockets, &behind, config, &stop) {
-            Ok(doors) => self.watch(doors, &stop, serving).await,
+        // The doors serve on while services end: they deregister through them.
+        let drain = CancellationToken::new();
+        let served = match Doors::open(sockets, &behind, config, &drain) {
+            Ok(doors) => self.watch(doors, &stop, &drain, serving).await,
             Err(error) => Err(error),
         };
         self.close().await;
@@ -119,20 +121,28 @@ impl Platform {
         &self,
         doors: Doors,
         stop: &CancellationToken,
+        drain: &CancellationToken,
         serving: impl FnOnce() -> Result<T, ServerError>,
     ) -> Result<(), ServerError> {
         self.registration.register().await;
+        let restoring = tokio::spawn({
+            let manager = self.manager.clone();
+            async move { manager.restore().await }
+        });
         let health = self.modules.watch_health();
         let renewal = tokio::spawn({
-            let (registration, stop) = (self.registration.clone(), stop.clone());
+            let (registration, stop) = (self.registration.clone(), drain.clone());
             async move { registration.renew(stop).await }
         });
         let served = serving();
         if served.is_ok() {
             stop.cancelled().await;
         }
+        restoring.abort();
+        self.manager.shutdown().await;
         // Nothing is accepted from here on; what is in flight goes on while others are told.
         stop.cancel();
+        drain.cancel();
         health.abort();
         let served = served.map(drop);
         // It ends by itself at `stop`, and must not register again behind our back.
@@ -140,10 +150,7 @@ impl Platform {
             tracing::error!("the renewal of records panicked: {error}");
         }
         self.registration.deregister().await;
-        // Together: what follows a service ends with it, and would hold its door open else.
-        let doors = spawn_blocking(move || doors.join());
-        let ((), joined) = tokio::join!(self.manager.shutdown(), doors);
-        if let Err(error) = joined {
+        if let Err(error) = spawn_blocking(move || doors.join()).await {
             tracing::error!("waiting for the doors: {error}");
         }
         served

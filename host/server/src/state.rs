@@ -1,10 +1,13 @@
 //! The folder in which a server keeps what is its own.
 
 use std::{
-    fs::{DirBuilder, File, OpenOptions, TryLockError},
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    io::{self, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
+
+use uuid::Uuid;
 
 use crate::ServerError;
 
@@ -13,6 +16,7 @@ use crate::ServerError;
 #[derive(Debug)]
 pub(crate) struct State {
     folder: PathBuf,
+    id: String,
     _lock: File,
 }
 
@@ -45,10 +49,15 @@ impl State {
             .open(&path)
             .map_err(failed("open the lock", &path))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self {
-                folder,
-                _lock: lock,
-            }),
+            Ok(()) => {
+                let path = folder.join("id");
+                let id = id(&path).map_err(failed("keep the server's id", &path))?;
+                Ok(Self {
+                    folder,
+                    id,
+                    _lock: lock,
+                })
+            }
             Err(TryLockError::WouldBlock) => Err(ServerError::StateInUse(folder)),
             Err(TryLockError::Error(source)) => Err(failed("lock", &path)(source)),
         }
@@ -58,11 +67,33 @@ impl State {
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
+
+    /// What the server over this folder is called, today and ever after.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+/// The id in the file `path`; a new one if it holds none.
+fn id(path: &Path) -> io::Result<String> {
+    match fs::read_to_string(path) {
+        Ok(id) if Uuid::parse_str(&id).is_ok() => return Ok(id),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let id = Uuid::now_v7().to_string();
+    // Whole or not at all: half an id would be another server's.
+    let new = path.with_extension("new");
+    let mut file = File::create(&new)?;
+    file.write_all(id.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(new, path)?;
+    Ok(id)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::PermissionsExt as _};
+    use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
 
@@ -82,8 +113,10 @@ mod tests {
                 .ends_with("is in use by another server; stop that one or set --state"),
             "{error}"
         );
+        let id = state.id().to_owned();
         drop(state);
-        State::open(&folder).expect("free again");
+        let again = State::open(&folder).expect("free again");
+        assert_eq!(again.id(), id);
     }
 
     #[test]

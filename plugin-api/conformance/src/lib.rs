@@ -16,6 +16,7 @@ pub mod blob;
 mod check;
 pub mod registry;
 mod report;
+pub mod runtime;
 pub mod store;
 pub mod stream;
 mod suite;

@@ -190,8 +190,8 @@ impl Default for StopOptions {
 pub struct LogOptions {
     /// The last so many lines; `None` for all.
     pub tail: Option<u64>,
-    /// Only lines printed since then, in milliseconds since the Unix epoch. A runtime knows times
-    /// to about a second; in doubt it shows a line.
+    /// Only lines printed after that, in milliseconds since the Unix epoch. A runtime knows times to
+    /// about a second; in doubt it shows a line.
     pub since: Option<u64>,
     /// Whether to go on with lines as they are printed, until the stream is dropped.
     pub follow: bool,

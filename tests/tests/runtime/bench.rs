@@ -9,7 +9,7 @@ use micro_plugin_api::{
 };
 use micro_proto::runtime::{
     CreateOptions, CreateRequest, DeleteRequest, LogsRequest, ReadOptions, ReadRequest, Resource,
-    Service, UploadRequest, WatchEvent, WatchRequest, runtime_client::RuntimeClient,
+    Service, UpdateRequest, UploadRequest, WatchEvent, WatchRequest, runtime_client::RuntimeClient,
     source_client::SourceClient,
 };
 use micro_tests::{Core, Door, PATIENCE, wait_for};
@@ -103,6 +103,25 @@ impl Bench {
             options: Some(options),
         };
         self.runtime.clone().create(request).await.map(drop)
+    }
+
+    pub(crate) async fn update(&self, name: &str) -> Result<(), Status> {
+        let request = UpdateRequest {
+            resource: resource(service(name)),
+            ..UpdateRequest::default()
+        };
+        self.runtime.clone().update(request).await.map(drop)
+    }
+
+    /// The platform as the same server's next start finds it.
+    pub(crate) async fn again(&self) -> Self {
+        let core = self.core.again().await;
+        let door = core.admin().await;
+        Self {
+            runtime: RuntimeClient::new(door.clone()),
+            door,
+            core,
+        }
     }
 
     /// Uploads files and has them run.

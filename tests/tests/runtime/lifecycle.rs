@@ -110,19 +110,19 @@ async fn what_ends_is_never_called_running() {
         "{events:?}"
     );
     let last = events.last().unwrap();
-    assert_eq!(
-        (last.error.as_str(), last.output.as_slice()),
-        (
-            "exit status 3",
-            ["one", "two"].map(str::to_owned).as_slice()
-        )
-    );
-    let read = bench.read("ends").await.unwrap();
-    assert_eq!(
-        (read.status, read.metadata["error"].as_str()),
-        (ERROR, "exit status 3")
-    );
-    assert_eq!(bench.processes().await, 0);
+    assert_eq!(last.error, "exit status 3");
+    assert!(last.output.starts_with(&["one", "two"].map(str::to_owned)));
+    // It is started again and again, ever later, and says so.
+    let read = wait_for("a crash loop", async || {
+        let read = bench.read("ends").await.unwrap();
+        assert_eq!(read.status, ERROR);
+        read.metadata["error"]
+            .starts_with("crash loop: exit status 3, restarted ")
+            .then_some(read)
+    })
+    .await;
+    let error = &read.metadata["error"];
+    assert!(error.contains(" times, next in "), "{error}");
     // It may be run again without force, and only its own words are shown.
     bench
         .run("ends", &[("ends", "#!/bin/sh\nkill -9 $$\n")])
@@ -132,7 +132,116 @@ async fn what_ends_is_never_called_running() {
         (last.error.as_str(), last.output.len()),
         ("killed by signal 9", 0)
     );
+    // A kill in the pause is not lost.
     bench.delete("ends").await.unwrap();
+    assert!(bench.read("ends").await.is_none());
+    assert_eq!(bench.processes().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_takes_the_place_of_what_runs_only_if_it_can_be_built() {
+    let bench = Bench::new().await;
+    bench.run("new", &[("run", WAITS)]).await;
+    let first = bench.started("new").await;
+    bench
+        .register("new", "a", &health(ServingStatus::Serving).await)
+        .await;
+    bench.events("new", RUNNING).await;
+    // One that cannot be built changes nothing but what is said of it.
+    let broken = [("micro.toml", "build = 'echo oops; exit 1'\nrun = 'true'")];
+    bench.upload("new", archive(&broken)).await.unwrap();
+    bench.update("new").await.unwrap();
+    let failed = bench.ends_with("new").await;
+    assert_eq!(
+        failed.error,
+        "the build command of micro.toml failed (exit status 1)"
+    );
+    let read = bench.read("new").await.unwrap();
+    assert_eq!(read.status, RUNNING);
+    assert!(
+        read.metadata["update"].starts_with("failed: the build command"),
+        "{read:?}"
+    );
+    assert_eq!(
+        (bench.started("new").await, bench.nodes("new").await),
+        (first, 1)
+    );
+    // One that can takes its place, with the same environment.
+    bench
+        .upload(
+            "new",
+            archive(&[("run", "#!/bin/sh\necho second\nexec sleep 100\n")]),
+        )
+        .await
+        .unwrap();
+    bench.update("new").await.unwrap();
+    wait_for("another process", async || {
+        (bench.started("new").await != first).then_some(())
+    })
+    .await;
+    assert_eq!((bench.processes().await, bench.nodes("new").await), (1, 0));
+    bench
+        .register("new", "b", &health(ServingStatus::Serving).await)
+        .await;
+    bench.events("new", RUNNING).await;
+    let read = bench.read("new").await.unwrap();
+    assert!(!read.metadata.contains_key("update"), "{read:?}");
+    assert_eq!(read.metadata["owner"], "admin");
+    assert_eq!(bench.logs("new", 1).await.unwrap(), ["second"]);
+    assert_eq!(
+        error(bench.update("nosuch").await),
+        (404, "not found".to_owned())
+    );
+    bench.delete("new").await.unwrap();
+    assert_eq!(bench.processes().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn services_come_back_with_their_server() {
+    let bench = Bench::new().await;
+    let options = CreateOptions {
+        env: vec!["GREETING=hello".to_owned()],
+        ..CreateOptions::default()
+    };
+    let files = [("run", "#!/bin/sh\necho $GREETING again\nexec sleep 100\n")];
+    bench.upload("back", archive(&files)).await.unwrap();
+    bench.create("back", options).await.unwrap();
+    let first = bench.started("back").await;
+    bench
+        .register("back", "a", &health(ServingStatus::Serving).await)
+        .await;
+    bench.events("back", RUNNING).await;
+    bench
+        .run("bad", &[("micro.toml", "build = 'exit 1'\nrun = 'true'")])
+        .await;
+    bench.ends_with("bad").await;
+
+    bench.core.manager.shutdown().await;
+    assert_eq!(bench.processes().await, 0);
+    assert_eq!(bench.nodes("back").await, 0);
+    assert_eq!(bench.read("back").await.unwrap().status, STOPPED);
+
+    let bench = bench.again().await;
+    assert_ne!(bench.started("back").await, first);
+    bench
+        .register("back", "b", &health(ServingStatus::Serving).await)
+        .await;
+    bench.events("back", RUNNING).await;
+    assert_eq!(
+        bench.logs("back", 0).await.unwrap(),
+        ["hello again", "hello again"]
+    );
+    // What could not be built is not tried again by itself.
+    assert_eq!(bench.read("bad").await.unwrap().status, ERROR);
+
+    // Also if what was built is gone: it is built from its source.
+    bench.core.manager.shutdown().await;
+    std::fs::remove_dir_all(bench.core.state().join("services")).unwrap();
+    let bench = bench.again().await;
+    bench.started("back").await;
+    assert_eq!(bench.processes().await, 1);
+    bench.delete("back").await.unwrap();
+    assert_eq!(bench.processes().await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,9 @@ use micro_builder::Toolchain;
 /// Where services are kept and built, and how long and large things may be.
 #[derive(Clone, Debug)]
 pub struct RuntimeConfig {
+    /// Names this server among those that share its store, also after a restart: it brings back
+    /// the services that bear its name.
+    pub server: String,
     /// A folder of the server's own for the sources and programs of services; absolute.
     pub services_dir: PathBuf,
     /// Where builds keep what they share (`MICRO_BUILD_CACHE`); absolute.
@@ -29,14 +32,16 @@ pub struct RuntimeConfig {
 }
 
 impl RuntimeConfig {
-    /// The defaults: builds may take 15 minutes, a start 60 s, an end 5 s, an upload 256 MiB.
+    /// The defaults: the server is called after `services_dir`, builds may take 15 minutes, a start 60 s, an end 5 s, an upload 256 MiB.
     pub fn new(
         services_dir: impl Into<PathBuf>,
         build_cache: impl Into<PathBuf>,
         network_address: impl Into<String>,
     ) -> Self {
+        let services_dir = services_dir.into();
         Self {
-            services_dir: services_dir.into(),
+            server: services_dir.display().to_string(),
+            services_dir,
             build_cache: build_cache.into(),
             sdk_dir: None,
             network_address: network_address.into(),

@@ -14,19 +14,21 @@ use crate::error;
 
 const ID: &str = "runtime.Runtime.Logs";
 
-/// The last `count` lines of a service, all if that is `None`; with `follow`, those to come too.
+/// The last `count` lines of a service, all if that is `None`, but none printed before `since` (in
+/// milliseconds since the Unix epoch); with `follow`, those to come too.
 /// Of a service that was killed as well, as long as its log is there.
 pub(super) async fn records(
     manager: &Manager,
     call: &Call,
     key: InstanceKey,
     count: Option<u64>,
+    since: Option<u64>,
     follow: bool,
 ) -> Result<BoxStream<'static, Result<LogRecord, Status>>, Error> {
     let options = LogOptions {
         tail: count,
+        since,
         follow,
-        ..LogOptions::default()
     };
     let lines = match manager.modules().runtime().logs(call, &key, &options).await {
         Ok(lines) => lines,

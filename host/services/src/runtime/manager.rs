@@ -15,13 +15,14 @@ use micro_plugin_api::{Call, Error, Result, blob::BlobKey, runtime::InstanceKey}
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
     RuntimeConfig,
     journal::Journal,
     record::{self, Record},
-    run::{self, Plan, Run},
+    run::{Begin, Run, Task},
     status::Status,
 };
 
@@ -29,16 +30,20 @@ const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
 
 /// Runs the services of this server. Clones share everything.
 #[derive(Clone)]
-pub struct Manager(Arc<Inner>);
+pub struct Manager(pub(super) Arc<Inner>);
 
 pub(crate) struct Inner {
     pub(crate) modules: Arc<Modules>,
     pub(crate) access: Access,
     pub(crate) config: RuntimeConfig,
     /// Where runs live: a call's own runtime may be a door's single thread.
-    background: Handle,
+    pub(crate) background: Handle,
     runs: Mutex<HashMap<InstanceKey, Run>>,
+    /// Builds of what shall take the place of what runs.
+    updates: Mutex<HashMap<InstanceKey, Run>>,
     closing: AtomicBool,
+    /// Cancelled when the services of before are known.
+    pub(super) restored: CancellationToken,
 }
 
 impl Inner {
@@ -51,13 +56,40 @@ impl Inner {
         folder
     }
 
-    fn runs(&self) -> MutexGuard<'_, HashMap<InstanceKey, Run>> {
+    pub(super) fn runs(&self) -> MutexGuard<'_, HashMap<InstanceKey, Run>> {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn updates(&self) -> MutexGuard<'_, HashMap<InstanceKey, Run>> {
+        self.updates.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the server stops, and with it all services.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    /// Waits until the services of before are known, and refuses if the server stops.
+    pub(super) async fn admit(&self) -> Result<()> {
+        self.restored.cancelled().await;
+        if self.is_closing() {
+            return Err(Error::unavailable("the server is stopping"));
+        }
+        Ok(())
+    }
+
+    /// Gives up an update that is being built.
+    async fn end_update(&self, key: &InstanceKey) {
+        let update = self.updates().remove(key);
+        if let Some(update) = update {
+            update.end().await;
+        }
     }
 }
 
 impl Manager {
-    /// A manager over `modules` whose services live on the runtime `background`.
+    /// A manager over `modules` whose services live on the runtime `background`. Until
+    /// [`Manager::restore`] has been called, requests wait.
     pub fn new(
         modules: Arc<Modules>,
         access: Access,
@@ -70,7 +102,9 @@ impl Manager {
             config,
             background,
             runs: Mutex::default(),
+            updates: Mutex::default(),
             closing: AtomicBool::new(false),
+            restored: CancellationToken::new(),
         }))
     }
 
@@ -82,24 +116,21 @@ impl Manager {
         &self.0.config
     }
 
-    /// The events of the present run of a service.
+    /// The events of the present run of a service, or of what shall take its place.
     pub(crate) fn journal(&self, key: &InstanceKey) -> Option<Arc<Journal>> {
+        if let Some(update) = self.0.updates().get(key)
+            && !update.journal.is_closed()
+        {
+            return Some(update.journal.clone());
+        }
         self.0.runs().get(key).map(|run| run.journal.clone())
     }
 
     /// Begins a run and answers when its record is written. One that failed before is replaced;
     /// one that did not only by `force`, else it is a `conflict`.
-    pub(crate) async fn create(
-        &self,
-        call: &Call,
-        plan: Plan,
-        mut record: Record,
-        force: bool,
-    ) -> Result<()> {
-        if self.0.closing.load(Ordering::Acquire) {
-            return Err(Error::unavailable("the server is stopping"));
-        }
-        let key = plan.key.clone();
+    pub(crate) async fn create(&self, call: &Call, mut record: Record, force: bool) -> Result<()> {
+        self.0.admit().await?;
+        let key = record.key.clone();
         let found = record::read(&self.0.modules, call, &key).await?;
         if let Some((found, _)) = &found
             && !force
@@ -112,29 +143,33 @@ impl Manager {
                 found.status.word()
             )));
         }
+        self.0.end_update(&key).await;
         let this = Run::new(Uuid::now_v7().to_string());
         record.run = this.id.clone();
+        record.server.clone_from(&self.0.config.server);
         record.status = Status::Pending;
         record.metadata.insert("started".to_owned(), now());
         let over = found.map(|(_, version)| version);
         record::write(&self.0.modules, call, &record, over).await?;
         this.journal.status(Status::Pending, "", Vec::new());
-        let previous = self.0.runs().insert(key, this.clone());
+        let previous = self.0.runs().insert(key.clone(), this.clone());
         if let Some(previous) = &previous {
             previous.journal.close();
-            if previous.journal.last().status != Status::Running.number() {
+            let last = previous.journal.last().status;
+            if last != Status::Running.number() {
                 // It serves nobody, and its build would only hold up this one.
                 previous.cancel.cancel();
             }
         }
-        let task = run::run(self.0.clone(), plan, this, previous);
-        self.0.background.spawn(task);
+        let task = Task::new(self.0.clone(), key, record.plan, this);
+        self.0.background.spawn(task.run(Begin::New(previous)));
         Ok(())
     }
 
     /// Ends a service and forgets it: its process, nodes, account, record and source. False if
     /// there is none. What was begun is finished even if the caller goes away.
     pub(crate) async fn delete(&self, call: &Call, key: &InstanceKey) -> Result<bool> {
+        self.0.admit().await?;
         let manager = self.clone();
         let (call, key) = (call.clone(), key.clone());
         let task = async move { manager.delete_now(&call, &key).await };
@@ -145,11 +180,12 @@ impl Manager {
             .map_err(|error| Error::internal(format!("deleting failed: {error}")))?
     }
 
-    async fn delete_now(&self, call: &Call, key: &InstanceKey) -> Result<bool> {
+    pub(super) async fn delete_now(&self, call: &Call, key: &InstanceKey) -> Result<bool> {
         let modules = &self.0.modules;
         let Some((record, _)) = record::read(modules, call, key).await? else {
             return Ok(false);
         };
+        self.0.end_update(key).await;
         let stopping = |record: &mut Record| record.status = Status::Stopping;
         record::update(modules, call, key, &record.run, stopping).await?;
         for blob in ["source", "build"] {
@@ -183,6 +219,11 @@ impl Manager {
     /// Ends every service, and answers when none of them is left; nothing can be begun from now on.
     pub async fn shutdown(&self) {
         self.0.closing.store(true, Ordering::Release);
+        self.0.restored.cancel();
+        let updates: Vec<_> = self.0.updates().drain().collect();
+        for (_, update) in updates {
+            update.end().await;
+        }
         let runs: Vec<_> = self.0.runs().drain().collect();
         for (_, run) in &runs {
             run.cancel.cancel();
@@ -191,8 +232,10 @@ impl Manager {
             run.done.cancelled().await;
             let call = Call::new(&key.namespace);
             let stopped = |record: &mut Record| {
-                if record.status != Status::Error {
+                if !record.is_over {
                     record.status = Status::Stopped;
+                    record.error = String::new();
+                    record.retry_at = None;
                 }
             };
             let updated = record::update(&self.0.modules, &call, key, &run.id, stopped).await;
@@ -204,7 +247,8 @@ impl Manager {
     }
 }
 
-fn now() -> String {
+/// Now, as records have it.
+pub(super) fn now() -> String {
     let now = OffsetDateTime::now_utc();
     let now = now.replace_nanosecond(0).unwrap_or(now);
     now.format(&Rfc3339).unwrap_or_default()

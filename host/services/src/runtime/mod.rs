@@ -1,13 +1,17 @@
 //! The core service `runtime`: services from their source to their end.
 
+mod artifact;
 mod build;
 mod config;
 mod health;
 mod journal;
+mod live;
 mod logs;
 mod manager;
 mod observe;
+mod plan;
 mod record;
+mod restore;
 mod run;
 mod service;
 mod source;
@@ -15,6 +19,7 @@ mod status;
 mod unpack;
 #[cfg(test)]
 mod unpack_tests;
+mod update;
 mod validate;
 mod watch;
 

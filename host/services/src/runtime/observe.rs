@@ -8,21 +8,18 @@ use std::{
 use futures::StreamExt;
 use micro_modules::Modules;
 use micro_plugin_api::{
-    Call, Result,
+    BoxStream, Call, Result,
     registry::{Change, Filter, Node, Service},
-    runtime::{InstanceChange, InstanceKey, LogOptions, State},
+    runtime::{Backoff, Instance, InstanceChange, InstanceKey, LogOptions, State},
 };
 
-use super::health::Check;
+use super::{health::Check, record::unix_millis};
 
 /// How long to wait before a module is asked again that could not answer.
 const RETRY: Duration = Duration::from_millis(250);
 
 /// The lines of output that an error shows.
-const OUTPUT_LINES: usize = 20;
-
-/// How long the output may pause before it counts as complete, once the program has ended.
-const OUTPUT_PAUSE: Duration = Duration::from_millis(500);
+const OUTPUT_LINES: u64 = 20;
 
 fn filter(key: &InstanceKey) -> Filter {
     Filter {
@@ -31,13 +28,24 @@ fn filter(key: &InstanceKey) -> Filter {
     }
 }
 
-/// The ids of the nodes that are registered for `key`.
+/// What is registered for `key`.
+pub(crate) async fn services(
+    modules: &Modules,
+    call: &Call,
+    key: &InstanceKey,
+) -> Result<Vec<Service>> {
+    let mut services = modules.registry().list(call, &filter(key)).await?;
+    services.retain(|service| service.version == key.version);
+    Ok(services)
+}
+
+/// The nodes that are registered for `key`.
 pub(crate) async fn nodes(modules: &Modules, call: &Call, key: &InstanceKey) -> Result<Vec<Node>> {
-    let services = modules.registry().list(call, &filter(key)).await?;
-    let own = services
+    let services = services(modules, call, key).await?;
+    Ok(services
         .into_iter()
-        .filter(|service| service.version == key.version);
-    Ok(own.flat_map(|service| service.nodes).collect())
+        .flat_map(|service| service.nodes)
+        .collect())
 }
 
 /// Removes the nodes of `key` that are not in `before`: what was killed cannot do so itself.
@@ -115,86 +123,127 @@ pub(crate) async fn ready(
     }
 }
 
-/// Waits until the process of `key` has ended, and tells how.
-pub(crate) async fn exited(modules: &Modules, call: &Call, key: &InstanceKey) -> String {
-    loop {
-        let Ok(mut changes) = modules.runtime().watch(call).await else {
-            tokio::time::sleep(RETRY).await;
-            continue;
-        };
-        let mut seen = false;
-        while let Some(Ok(change)) = changes.next().await {
-            match change {
-                InstanceChange::Present(instance) | InstanceChange::Exited(instance)
-                    if instance.key == *key =>
-                {
-                    seen = true;
-                    if let State::Exited(exit) = instance.state {
-                        return exit.to_string();
+/// What the process of a service does.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Seen {
+    Running,
+    /// It died and will be started again; it was so often before.
+    Waiting(Backoff, u32),
+    /// There is none any more, for this reason.
+    Gone(String),
+}
+
+/// The states of one service's process, each as it comes.
+pub(crate) struct States<'a> {
+    modules: &'a Modules,
+    call: &'a Call,
+    key: &'a InstanceKey,
+    changes: Option<BoxStream<Result<InstanceChange>>>,
+    /// Whether the present watch has told of the process.
+    is_known: bool,
+    last: Option<Instance>,
+}
+
+impl<'a> States<'a> {
+    pub(crate) fn new(modules: &'a Modules, call: &'a Call, key: &'a InstanceKey) -> Self {
+        Self {
+            modules,
+            call,
+            key,
+            changes: None,
+            is_known: false,
+            last: None,
+        }
+    }
+
+    /// The next state, or the present one at first. What came and went is left out. Safe to cancel.
+    pub(crate) async fn next(&mut self) -> Seen {
+        loop {
+            let Some(changes) = &mut self.changes else {
+                match self.modules.runtime().watch(self.call).await {
+                    Ok(changes) => {
+                        self.changes = Some(changes);
+                        self.is_known = false;
                     }
+                    Err(_) => tokio::time::sleep(RETRY).await,
                 }
-                InstanceChange::Stopped(instance) if instance.key == *key => {
-                    return "stopped by the runtime".to_owned();
+                continue;
+            };
+            let change = changes.next().await;
+            match change {
+                Some(Ok(
+                    InstanceChange::Present(instance)
+                    | InstanceChange::Started(instance)
+                    | InstanceChange::Exited(instance),
+                )) if instance.key == *self.key => {
+                    self.is_known = true;
+                    // Told anew by another watch.
+                    if self.last.as_ref() == Some(&instance) {
+                        continue;
+                    }
+                    self.last = Some(instance.clone());
+                    return match instance.state {
+                        State::Running => Seen::Running,
+                        State::Waiting(backoff) => Seen::Waiting(backoff, instance.restarts),
+                        State::Exited(exit) => Seen::Gone(exit.to_string()),
+                        _ => continue,
+                    };
                 }
-                InstanceChange::Synced if !seen => return "gone from the runtime".to_owned(),
-                _ => {}
+                Some(Ok(InstanceChange::Stopped(instance))) if instance.key == *self.key => {
+                    return Seen::Gone("stopped by the runtime".to_owned());
+                }
+                Some(Ok(InstanceChange::Synced)) if !self.is_known => {
+                    return Seen::Gone("gone from the runtime".to_owned());
+                }
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => {
+                    self.changes = None;
+                    tokio::time::sleep(RETRY).await;
+                }
             }
         }
-        tokio::time::sleep(RETRY).await;
     }
 }
 
-/// What a program prints from now on: opened before it starts, since its log may hold the words of
-/// earlier runs.
+/// Where the words of a start begin in a log that may hold those of earlier ones.
 pub(crate) struct Output {
-    /// `None` when there was no log yet: then all of it is this run's.
-    lines: Option<micro_plugin_api::BoxStream<Result<micro_plugin_api::runtime::LogLine>>>,
+    /// Milliseconds since the Unix epoch.
+    since: u64,
 }
 
 impl Output {
+    /// Must be called before the start.
     pub(crate) async fn open(modules: &Modules, call: &Call, key: &InstanceKey) -> Self {
+        // The runtime looks how far the log has come, so that it can tell before from after.
         let options = LogOptions {
             tail: Some(0),
-            follow: true,
             ..LogOptions::default()
         };
-        let lines = modules.runtime().logs(call, key, &options).await;
-        Self { lines: lines.ok() }
+        // There may be no log yet: then all of it will be this start's.
+        let _ = modules.runtime().logs(call, key, &options).await;
+        Self {
+            since: unix_millis(),
+        }
     }
 
-    /// The last lines.
-    pub(crate) async fn take(
-        self,
+    /// The last lines since then.
+    pub(crate) async fn last(
+        &self,
         modules: &Modules,
         call: &Call,
         key: &InstanceKey,
     ) -> Vec<String> {
-        let mut kept = std::collections::VecDeque::new();
-        let mut lines = match self.lines {
-            Some(lines) => lines,
-            None => match modules.runtime().logs(call, key, &last_lines()).await {
-                Ok(lines) => lines,
-                Err(_) => return Vec::new(),
-            },
+        let options = LogOptions {
+            tail: Some(OUTPUT_LINES),
+            since: Some(self.since),
+            follow: false,
         };
-        while let Ok(Some(Ok(line))) = tokio::time::timeout(OUTPUT_PAUSE, lines.next()).await {
-            if kept.len() == OUTPUT_LINES {
-                kept.pop_front();
-            }
-            kept.push_back(line.text);
-        }
-        kept.into()
-    }
-
-    /// The last lines of a program that ran for a while.
-    pub(crate) fn of_the_log() -> Self {
-        Self { lines: None }
-    }
-}
-
-fn last_lines() -> LogOptions {
-    LogOptions {
-        tail: Some(OUTPUT_LINES as u64),
-        ..LogOptions::default()
+        let Ok(lines) = modules.runtime().logs(call, key, &options).await else {
+            return Vec::new();
+        };
+        lines
+            .filter_map(async |line| Some(line.ok()?.text))
+            .collect()
+            .await
     }
 }

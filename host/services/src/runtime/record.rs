@@ -1,18 +1,24 @@
 //! The records of services in the store: read, listed, and written only over the version that was
 //! read.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use bytes::Bytes;
+use micro_builder::Artifact;
 use micro_modules::{Modules, PLATFORM_DATABASE};
 use micro_plugin_api::{
     Call, Code, Error, Result,
+    registry::Service as Registered,
     runtime::InstanceKey,
     store::{Commit, ListQuery, Precondition, Put, Table, Version},
 };
 use serde::{Deserialize, Serialize};
 
-use super::status::Status;
+use super::{plan::Plan, status::Status};
 
 const TABLE: Table<'static> = Table::new(PLATFORM_DATABASE, "runtime");
 
@@ -33,6 +39,52 @@ pub(crate) struct Record {
     pub(crate) status: Status,
     /// Why it is in [`Status::Error`].
     pub(crate) error: String,
+    /// When it is started again, while it waits for that: milliseconds since the Unix epoch.
+    pub(crate) retry_at: Option<u64>,
+    /// Why it could not be updated, the last time.
+    pub(crate) update_error: String,
+    /// Which server runs it.
+    pub(crate) server: String,
+    /// Whether nothing more will be tried with it: it cannot be built, say.
+    pub(crate) is_over: bool,
+    pub(crate) plan: Plan,
+    /// What was built of it, once it is.
+    pub(crate) artifact: Option<Kept>,
+    /// Where its process was told that the platform is.
+    pub(crate) platform: String,
+    /// What it had registered when it was found to be ready.
+    pub(crate) registered: Vec<Registered>,
+}
+
+/// What was built, where it still is after a restart of the server.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Kept {
+    pub(crate) folder: PathBuf,
+    pub(crate) command: Vec<String>,
+    pub(crate) health: Option<Vec<String>>,
+}
+
+impl Kept {
+    pub(crate) fn of(artifact: &Artifact) -> Self {
+        Self {
+            folder: artifact.folder.clone(),
+            command: artifact.command.clone(),
+            health: artifact.health.clone(),
+        }
+    }
+
+    /// The artifact, if it is there still.
+    pub(crate) fn artifact(&self) -> Option<Artifact> {
+        let program = self.command.first()?;
+        let is_there =
+            self.folder.is_dir() && (!program.contains('/') || self.folder.join(program).is_file());
+        is_there.then(|| Artifact {
+            folder: self.folder.clone(),
+            command: self.command.clone(),
+            health: self.health.clone(),
+        })
+    }
 }
 
 impl Record {
@@ -41,7 +93,16 @@ impl Record {
         let mut metadata = self.metadata.clone();
         metadata.insert("status".to_owned(), self.status.word().to_owned());
         if !self.error.is_empty() {
-            metadata.insert("error".to_owned(), self.error.clone());
+            let mut error = self.error.clone();
+            let now = unix_millis();
+            if let Some(at) = self.retry_at.filter(|at| *at > now) {
+                error.push_str(&format!(", next in {}s", (at - now).div_ceil(1000)));
+            }
+            metadata.insert("error".to_owned(), error);
+        }
+        if !self.update_error.is_empty() {
+            let error = format!("failed: {}", self.update_error);
+            metadata.insert("update".to_owned(), error);
         }
         micro_proto::runtime::Service {
             name: self.key.name.clone(),
@@ -174,4 +235,10 @@ fn decode(value: &[u8]) -> Result<Record> {
     serde_json::from_slice(value).map_err(|error| {
         Error::internal(format!("a record of the runtime cannot be read: {error}"))
     })
+}
+
+/// Milliseconds since the Unix epoch.
+pub(crate) fn unix_millis() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |now| now.as_millis() as u64)
 }

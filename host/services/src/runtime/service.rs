@@ -17,7 +17,7 @@ use micro_proto::runtime::{
 use micro_wire::Error;
 use tonic::{Request, Response, Status};
 
-use super::{Manager, logs, record, record::Record, run::Plan, validate, watch};
+use super::{Manager, logs, plan::Plan, record, record::Record, update::Change, validate, watch};
 use crate::{error, request};
 
 /// Serves `runtime.Runtime`.
@@ -39,9 +39,10 @@ impl Runtime for RuntimeService {
             return Ok(Response::new(Default::default()));
         };
         let wanted = wanted(ID, service, options, &namespace, account, &caller, self)?;
-        self.check_source(ID, &call, &wanted.plan, &caller).await?;
+        self.check_source(ID, &call, &wanted.record.plan.source, &caller)
+            .await?;
         self.0
-            .create(&call, wanted.plan, wanted.record, wanted.force)
+            .create(&call, wanted.record, wanted.force)
             .await
             .map_err(error::module(ID))?;
         Ok(Response::new(Default::default()))
@@ -92,8 +93,42 @@ impl Runtime for RuntimeService {
         Ok(Response::new(Default::default()))
     }
 
-    async fn update(&self, _: Request<UpdateRequest>) -> Result<Response<UpdateResponse>, Status> {
-        Err(error::not_built("Runtime.Update"))
+    async fn update(
+        &self,
+        request: Request<UpdateRequest>,
+    ) -> Result<Response<UpdateResponse>, Status> {
+        const ID: &str = "runtime.Runtime.Update";
+        let (caller, call) = (request::caller(&request), request::call(&request));
+        let UpdateRequest { resource, options } = request.into_inner();
+        let options = options.unwrap_or_default();
+        let namespace = request::namespace_of(Some(&options.namespace), &caller).to_owned();
+        caller.authorize_admin(ID, &namespace)?;
+        let Some(service) = service_of(ID, resource)? else {
+            return Ok(Response::new(Default::default()));
+        };
+        let key = key_of(&namespace, service.name, service.version);
+        let entrypoint = entrypoint_of(ID, &options.entrypoint)?;
+        let source = if service.source.is_empty() {
+            None
+        } else {
+            let source = source_of(ID, &service.source, &caller)?;
+            self.check_source(ID, &call, &source, &caller).await?;
+            Some(source)
+        };
+        let change = Change {
+            source,
+            entrypoint: (!options.entrypoint.is_empty()).then_some(entrypoint),
+            metadata: service.metadata.into_iter().collect(),
+        };
+        let found = self
+            .0
+            .update(&call, &key, change)
+            .await
+            .map_err(error::module(ID))?;
+        if !found {
+            return Err(Error::not_found(ID, "not found").into());
+        }
+        Ok(Response::new(Default::default()))
     }
 
     type LogsStream = BoxStream<'static, Result<LogRecord, Status>>;
@@ -109,8 +144,12 @@ impl Runtime for RuntimeService {
         let namespace = request::namespace_of(Some(&options.namespace), &caller);
         caller.authorize_admin(ID, namespace)?;
         let key = key_of(namespace, request.service, request.version);
+        let since = u64::try_from(request.since)
+            .ok()
+            .filter(|since| *since > 0)
+            .map(|seconds| seconds.saturating_mul(1000));
         let count = u64::try_from(request.count).ok().filter(|count| *count > 0);
-        let records = logs::records(&self.0, &call, key, count, request.stream).await?;
+        let records = logs::records(&self.0, &call, key, count, since, request.stream).await?;
         Ok(Response::new(records))
     }
 
@@ -138,10 +177,9 @@ impl RuntimeService {
         &self,
         id: &str,
         call: &Call,
-        plan: &Plan,
+        (namespace, key): &(String, String),
         caller: &Caller,
     ) -> Result<(), Error> {
-        let (namespace, key) = &plan.source;
         caller.authorize(id, namespace)?;
         let read = self
             .0
@@ -189,7 +227,6 @@ fn key_of(namespace: &str, name: String, version: String) -> InstanceKey {
 
 /// A Create, checked.
 struct Wanted {
-    plan: Plan,
     record: Record,
     force: bool,
 }
@@ -207,19 +244,8 @@ fn wanted(
     validate::name(&service.name).map_err(bad)?;
     let version = validate::version(&service.version).map_err(bad)?;
     let key = key_of(namespace, service.name, version);
-    if !service.source.starts_with("source://") {
-        return Err(bad(format!(
-            "the source {:?} cannot be fetched; upload a folder, as `micro run ./folder` does",
-            service.source
-        )));
-    }
-    let entrypoint = PathBuf::from(&options.entrypoint);
-    if !is_below(&entrypoint) {
-        return Err(bad(format!(
-            "the entrypoint {} lies outside the source",
-            options.entrypoint
-        )));
-    }
+    let source = source_of(id, &service.source, caller)?;
+    let entrypoint = entrypoint_of(id, &options.entrypoint)?;
     let mut env = validate::environment(&options.env).map_err(bad)?;
     env.extend(options.secrets);
     let start_timeout = match u64::try_from(options.start_timeout) {
@@ -237,23 +263,44 @@ fn wanted(
     metadata.insert("group".to_owned(), account.issuer.clone());
     Ok(Wanted {
         record: Record {
-            key: key.clone(),
-            source: service.source.clone(),
+            key,
+            source: service.source,
             kind: options.r#type,
             metadata,
+            plan: Plan {
+                source,
+                entrypoint,
+                command: options.command,
+                arguments: options.args,
+                env,
+                start_timeout,
+            },
             ..Record::default()
-        },
-        plan: Plan {
-            key,
-            source: (caller.namespace.clone(), service.source),
-            entrypoint,
-            command: options.command,
-            arguments: options.args,
-            env,
-            start_timeout,
         },
         force: options.force,
     })
+}
+
+/// Where a source is that was uploaded: namespace and key of its blob.
+fn source_of(id: &str, source: &str, caller: &Caller) -> Result<(String, String), Error> {
+    if !source.starts_with("source://") {
+        return Err(Error::bad_request(
+            id,
+            format!(
+                "the source {source:?} cannot be fetched; upload a folder, as `micro run ./folder` does"
+            ),
+        ));
+    }
+    Ok((caller.namespace.clone(), source.to_owned()))
+}
+
+fn entrypoint_of(id: &str, entrypoint: &str) -> Result<PathBuf, Error> {
+    let path = PathBuf::from(entrypoint);
+    if !is_below(&path) {
+        let text = format!("the entrypoint {entrypoint} lies outside the source");
+        return Err(Error::bad_request(id, text));
+    }
+    Ok(path)
 }
 
 /// Whether a path stays below where it begins.

@@ -264,7 +264,7 @@ impl Log {
         Ok(self.oldest())
     }
 
-    /// The place before which everything was printed before `since`.
+    /// The place before which everything had been printed at `since`.
     pub(crate) fn start_since(&mut self, since: u64) -> io::Result<u64> {
         self.look()?;
         Ok(self.times.place(since).unwrap_or_else(|| self.oldest()))

@@ -30,7 +30,7 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// Begins before the last `tail` lines and not before what was printed `since`; ends with what
+    /// Begins before the last `tail` lines and not before what was printed after `since`; ends with what
     /// is there now unless it should `follow`.
     pub(crate) fn open(
         log: Arc<Mutex<Log>>,

@@ -108,9 +108,9 @@ impl Times {
         }
     }
 
-    /// The place before which everything was printed before `since`, if that is known.
+    /// The place before which everything had been printed at `since`, if that is known.
     pub(crate) fn place(&self, since: u64) -> Option<u64> {
-        let after = self.notes.partition_point(|note| note.time < since);
+        let after = self.notes.partition_point(|note| note.time <= since);
         Some(self.notes[..after].last()?.place)
     }
 
@@ -142,8 +142,8 @@ mod tests {
         assert_eq!((start, times.place(u64::MAX)), (0, None));
         times.note(10, 5);
         let noted = times.time(10).unwrap();
-        assert_eq!(times.place(noted), None, "printed at that time, perhaps");
-        assert_eq!(times.place(noted + 1), Some(10));
+        assert_eq!(times.place(noted - 1), None);
+        assert_eq!(times.place(noted), Some(10));
         assert_eq!(times.time(11), None);
         let mut file = fs::read_to_string(&path).unwrap();
         file.push_str("garbage\n5 5\n99 ");
