@@ -10,7 +10,7 @@ use std::path::Path;
 
 use micro_loader::{LoadOptions, Loader, OPEN_DEADLINE};
 use micro_plugin_api::{Code, Error, Host, Result};
-use micro_plugin_conformance::{blob, registry, store};
+use micro_plugin_conformance::{blob, broker, registry, store};
 use micro_tests::{author_plugin, program};
 use tempfile::TempDir;
 
@@ -52,6 +52,10 @@ async fn the_memory_plugin_passes_every_suite() {
     report.assert_passed();
     let report = blob::suite()
         .run(async || plugin.open(|it| it.blob()).await)
+        .await;
+    report.assert_passed();
+    let report = broker::suite()
+        .run(async || plugin.open(|it| it.broker()).await)
         .await;
     report.assert_passed();
     let report = registry::suite()

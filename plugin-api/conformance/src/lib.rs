@@ -13,6 +13,7 @@
 //! ```
 
 pub mod blob;
+pub mod broker;
 mod check;
 pub mod registry;
 mod report;

@@ -7,7 +7,7 @@ use std::{
 
 use futures::{FutureExt as _, future::LocalBoxFuture};
 use micro_plugin_api::{
-    BlobHandle, BoxFuture, Call, RegistryHandle, Result, StoreHandle, StreamHandle,
+    BlobHandle, BoxFuture, BrokerHandle, Call, RegistryHandle, Result, StoreHandle, StreamHandle,
 };
 
 use crate::{
@@ -36,7 +36,13 @@ macro_rules! module {
         }
     )*};
 }
-module!(StoreHandle, BlobHandle, RegistryHandle, StreamHandle);
+module!(
+    StoreHandle,
+    BlobHandle,
+    StreamHandle,
+    BrokerHandle,
+    RegistryHandle
+);
 
 /// One rule and the code that checks it.
 pub struct Case<H> {

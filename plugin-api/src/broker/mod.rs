@@ -40,8 +40,8 @@ pub trait Broker: Send + Sync + 'static {
     /// one of them, and all of them are used. What a member had not read when it was dropped is
     /// lost; what is published afterwards goes to the others.
     ///
-    /// At least [`Message::MIN_WAITING`] messages wait for a subscriber that does not read. What
-    /// comes beyond the module's limit is lost to that subscriber alone: it is told how many with
+    /// At least [`Message::MIN_WAITING`] messages wait for a subscriber that does not read, and no
+    /// more than [`Message::MAX_WAITING`]. What comes beyond the module's limit is lost to that subscriber alone: it is told how many with
     /// the next message that it gets ([`Delivery::lost`]), and the log says so. [`Mailbox`] does
     /// all of that. The stream ends with an error, `unavailable` if subscribing again may help,
     /// and not because of a deadline of `call`.

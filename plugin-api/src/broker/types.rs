@@ -28,6 +28,9 @@ impl Message {
     /// subscriber before one is lost.
     pub const MIN_WAITING: usize = 128;
 
+    /// The most messages that may wait for a subscriber, however small they are.
+    pub const MAX_WAITING: usize = 10_000;
+
     /// A message without a header.
     pub fn new(body: impl Into<Bytes>) -> Self {
         Self {
