@@ -1,0 +1,6 @@
+//! What the file stream does with its files: recovery, damage, retention.
+
+mod common;
+mod damage;
+mod restart;
+mod retention;
