@@ -64,6 +64,20 @@ async fn the_memory_plugin_passes_every_suite() {
     report.assert_passed();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_file_plugin_passes_every_suite() {
+    let plugin = Plugin::load(&program("libmicro_file.so"));
+    assert_eq!(plugin.library.name(), "file");
+    let report = store::suite()
+        .run(async || plugin.open(|it| it.store()).await)
+        .await;
+    report.assert_passed();
+    let report = blob::suite()
+        .run(async || plugin.open(|it| it.blob()).await)
+        .await;
+    report.assert_passed();
+}
+
 #[tokio::test]
 async fn the_memory_plugin_refuses_settings() {
     let plugin = Plugin::load(&program("libmicro_memory.so"));
