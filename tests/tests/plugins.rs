@@ -30,7 +30,8 @@ impl Plugin {
 
     /// A handle of a new instance.
     async fn open<H>(&self, module: impl Fn(&micro_loader::Instance) -> Option<H>) -> Result<H> {
-        let host = Host::new(self.library.name(), self.folder.path(), self.folder.path());
+        let state = self.folder.path().join("state");
+        let host = Host::new(self.library.name(), &state, &state);
         let instance = self.library.open("{}", host, OPEN_DEADLINE).await;
         let instance =
             instance.map_err(|error| Error::new(Code::UNAVAILABLE, error.to_string()))?;

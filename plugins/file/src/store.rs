@@ -84,6 +84,8 @@ impl FileStore {
 
 impl Shared {
     fn open(directory: Arc<Directory>, settings: &Settings) -> Result<Self> {
+        // The engine tells at length what it does. Nothing else in here uses that logger.
+        log::set_max_level(log::LevelFilter::Warn);
         let folder = directory.module("store")?;
         let (engine, version) = Engine::open(&folder, settings.cache_mb << 20)?;
         let engine = Arc::new(engine);
