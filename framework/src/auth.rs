@@ -7,9 +7,9 @@ use std::{
 };
 
 use micro_proto::auth::{
-    self as proto, ChangeSecretRequest, DeleteAccountRequest, GenerateRequest, InspectRequest,
-    ListAccountsRequest, ListRequest, Options, TokenRequest, accounts_client::AccountsClient,
-    auth_client::AuthClient, rules_client::RulesClient,
+    self as proto, ChangeSecretRequest, CreateRequest, DeleteAccountRequest, DeleteRequest,
+    GenerateRequest, InspectRequest, ListAccountsRequest, ListRequest, Options, TokenRequest,
+    accounts_client::AccountsClient, auth_client::AuthClient, rules_client::RulesClient,
 };
 pub use proto::{Access, Resource, Rule};
 use tonic::Request;
@@ -248,6 +248,37 @@ impl Auth {
         };
         AccountsClient::new(self.channel.clone())
             .change_secret(unary(Request::new(request)))
+            .await?;
+        Ok(())
+    }
+
+    /// Makes a rule: who may call what, at every door, within a second.
+    ///
+    /// # Errors
+    /// 400 if there is one of this id or a part is missing; 401 or 403 unless the asker is a person
+    /// who administers the namespace.
+    pub async fn create_rule(&self, rule: Rule) -> Result<(), Error> {
+        let request = CreateRequest {
+            rule: Some(rule),
+            options: self.options(),
+        };
+        RulesClient::new(self.channel.clone())
+            .create(unary(Request::new(request)))
+            .await?;
+        Ok(())
+    }
+
+    /// Deletes a rule. No error if there is none of this id.
+    ///
+    /// # Errors
+    /// 401 or 403 unless the asker is a person who administers the namespace.
+    pub async fn delete_rule(&self, id: impl Into<String>) -> Result<(), Error> {
+        let request = DeleteRequest {
+            id: id.into(),
+            options: self.options(),
+        };
+        RulesClient::new(self.channel.clone())
+            .delete(unary(Request::new(request)))
             .await?;
         Ok(())
     }

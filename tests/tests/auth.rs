@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use micro_access::{AccountError, KeySource, NewAccount};
+use micro_access::{AccountError, KeySource, NewAccount, Reach};
 use micro_proto::auth::{
     ChangeSecretRequest, DeleteAccountRequest, GenerateRequest, InspectRequest,
     ListAccountsRequest, Options, TokenRequest, accounts_client::AccountsClient,
@@ -349,7 +349,10 @@ async fn the_default_admin_returns_when_no_user_is_left() {
         .unwrap();
     let error = core.login("micro", "admin", "micro").await.unwrap_err();
     assert_eq!(error.detail, "Secret not correct");
-    accounts.delete("micro", "admin").await.unwrap();
+    accounts
+        .delete("micro", "admin", Reach::Everybody)
+        .await
+        .unwrap();
     assert!(core.login("micro", "admin", "micro").await.is_ok());
 }
 

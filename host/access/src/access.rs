@@ -9,12 +9,17 @@ use std::{
 use http::{HeaderMap, HeaderValue};
 use micro_modules::Modules;
 use micro_plugin_api::store::Version;
-use micro_wire::{Error, metadata};
+use micro_wire::{Error, clipped, metadata};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::{
     Account, Accounts, Caller, KeyError, KeySource, RecordError, Rules, SessionError, Tokens,
-    epoch::Epoch, header, namespace, records::Records, secrets::Hasher, sessions::Sessions,
+    epoch::Epoch,
+    header, namespace,
+    records::Records,
+    secrets::Hasher,
+    sessions::Sessions,
+    way_back::{self, WayBack},
 };
 
 /// How often the store is asked whether accounts or rules have changed.
@@ -104,7 +109,8 @@ impl Access {
     /// # Errors
     /// With `service` as id: 401 for an `authorization` header that is neither Bearer nor Basic,
     /// 400 for a namespace that cannot be one, 401 (anonymous) or 403 for a call that the rules
-    /// deny, 500 when accounts or rules have to be read and cannot be.
+    /// deny, 500 when accounts or rules have to be read and cannot be. Rules cannot lock out those
+    /// who administer them: see [`Caller::denial`] and the module `way_back`.
     pub async fn admit(
         &self,
         headers: &mut HeaderMap,
@@ -128,15 +134,22 @@ impl Access {
             .into_owned();
         let rules = self.0.rules.of(&namespace).await.map_err(failed)?;
         let caller = account.as_deref();
+        let mut denial = None;
         if !rules.allows(caller, SERVICE, service, endpoint, &namespace) {
-            return Err(denied(service, endpoint, caller));
+            let refused = denied(service, endpoint, caller);
+            match way_back::of(caller, service, endpoint, &namespace) {
+                Some(WayBack::Open) => {}
+                Some(WayBack::OnProof) => denial = Some(refused),
+                None => return Err(refused),
+            }
         }
         write_back(headers, &namespace);
         let caller = match account {
             Some(account) => Caller::new(account, namespace),
             None => Caller::anonymous(namespace),
         };
-        Ok(caller.with_stale(self.0.records.epoch().is_stale()))
+        let stale = self.0.records.epoch().is_stale();
+        Ok(caller.with_stale(stale).with_denial(denial))
     }
 
     async fn account(&self, token: &str) -> Result<Option<Arc<Account>>, RecordError> {
@@ -209,6 +222,7 @@ fn write_back(headers: &mut HeaderMap, namespace: &str) {
 }
 
 fn denied(service: &str, endpoint: &str, account: Option<&Account>) -> Error {
+    let (service, endpoint) = (&*clipped(service), &*clipped(endpoint));
     match account {
         None => Error::unauthorized(
             service,

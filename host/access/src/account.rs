@@ -36,6 +36,17 @@ impl Account {
         self.scopes.iter().any(|own| own == scope)
     }
 
+    /// Whether this is a person who administers their namespace, and not a service.
+    pub fn is_admin_person(&self) -> bool {
+        self.kind == KIND_USER && self.has_scope(SCOPE_ADMIN)
+    }
+
+    /// Whether the account can do more than what rules let it: it administers its namespace, or
+    /// is a service there.
+    pub fn is_privileged(&self) -> bool {
+        self.kind == KIND_SERVICE || self.has_scope(SCOPE_ADMIN) || self.has_scope(SCOPE_SERVICE)
+    }
+
     /// Whether the account runs the whole platform: a service or an admin of namespace
     /// [`namespace::DEFAULT`].
     pub fn is_platform_admin(&self) -> bool {

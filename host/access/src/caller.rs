@@ -1,10 +1,10 @@
 //! The caller of one call, as the doors found them.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use micro_wire::Error;
 
-use crate::{Account, SCOPE_ADMIN, SCOPE_SERVICE, namespace};
+use crate::{Account, SCOPE_ADMIN, SCOPE_SERVICE, namespace, way_back};
 
 /// Who makes a call, and in which namespace. The doors put it into the extensions of the request.
 #[derive(Clone, Debug)]
@@ -13,7 +13,11 @@ pub struct Caller {
     pub account: Option<Arc<Account>>,
     /// The namespace that the call is made in.
     pub namespace: String,
+    /// The address that the call came from, as far as the door told; in errors and logs it has no
+    /// place.
+    pub source: Option<IpAddr>,
     stale: bool,
+    denial: Option<Box<Error>>,
 }
 
 impl Caller {
@@ -22,7 +26,9 @@ impl Caller {
         Self {
             account: Some(account.into()),
             namespace: namespace.into(),
+            source: None,
             stale: false,
+            denial: None,
         }
     }
 
@@ -31,7 +37,9 @@ impl Caller {
         Self {
             account: None,
             namespace: namespace.into(),
+            source: None,
             stale: false,
+            denial: None,
         }
     }
 }
@@ -45,15 +53,40 @@ impl Caller {
         self
     }
 
+    /// The same caller, from this address.
+    #[must_use]
+    pub fn with_source(mut self, source: Option<IpAddr>) -> Self {
+        self.source = source;
+        self
+    }
+
+    /// The same caller, whom the rules deny this call unless they prove to administer them.
+    #[must_use]
+    pub(crate) fn with_denial(mut self, denial: Option<Error>) -> Self {
+        self.denial = denial.map(Box::new);
+        self
+    }
+
+    /// What a call of `Auth.Token` that the rules deny is to be answered, unless the one who asks
+    /// proves to be `account`, and that administers the rules: rules must not lock out those who
+    /// could mend them.
+    pub fn denial(&self, account: Option<&Account>) -> Option<Error> {
+        let denial = self.denial.as_deref()?;
+        let excused = account.is_some_and(|a| way_back::administers(a, &self.namespace));
+        (!excused).then(|| denial.clone())
+    }
+
     /// The account, if it may act in `namespace`. `id` names the endpoint in the error
     /// (`store.Store.Read`).
     ///
     /// An admin or service of namespace `micro` may act everywhere, others in their own
     /// namespace. An empty namespace is anybody's who has an account; the platform's own (`$…`)
-    /// is nobody's.
+    /// is nobody's. [`namespace::EVERY`] is for those who may act everywhere, and for endpoints
+    /// that say what it means there.
     ///
     /// # Errors
-    /// 401 `An account is required`, 403 `Access denied to namespace`.
+    /// 401 `An account is required`, 403 `Access denied to namespace`, 400 for what cannot be a
+    /// namespace.
     pub fn authorize(&self, id: &str, namespace: &str) -> Result<&Account, Error> {
         let Some(account) = &self.account else {
             return Err(Error::unauthorized(id, "An account is required"));
@@ -63,6 +96,9 @@ impl Caller {
         if !allowed {
             return Err(Error::forbidden(id, "Access denied to namespace"));
         }
+        if !(namespace.is_empty() || namespace == namespace::EVERY) {
+            namespace::check(namespace).map_err(|e| Error::bad_request(id, e.to_string()))?;
+        }
         Ok(account)
     }
 
@@ -70,17 +106,38 @@ impl Caller {
     /// `admin` or `service`.
     ///
     /// # Errors
-    /// Those of [`Caller::authorize`]; 401 `Unauthorized`; 503 while accounts and rules cannot be
-    /// read.
+    /// Those of [`Caller::authorize`]; 401 `Unauthorized`; 400 for [`namespace::EVERY`], which
+    /// nothing is written to; 503 while accounts and rules cannot be read.
     pub fn authorize_admin(&self, id: &str, namespace: &str) -> Result<&Account, Error> {
         let account = self.authorize(id, namespace)?;
         if !(account.has_scope(SCOPE_ADMIN) || account.has_scope(SCOPE_SERVICE)) {
             return Err(Error::unauthorized(id, "Unauthorized"));
         }
+        if namespace == namespace::EVERY {
+            let none = namespace::InvalidNamespace(namespace.to_owned());
+            return Err(Error::bad_request(id, none.to_string()));
+        }
         if self.stale {
             return Err(Error::service_unavailable(
                 id,
                 "accounts and rules cannot be read from the store just now, so admin calls are refused; try again in a few seconds",
+            ));
+        }
+        Ok(account)
+    }
+
+    /// The account of the person who administers `namespace`: as [`Caller::authorize_admin`], but
+    /// not a service. Who may call what is for people to decide, and a service that somebody has
+    /// broken into must not be able to make itself at home.
+    ///
+    /// # Errors
+    /// Those of [`Caller::authorize_admin`]; 403 for whoever is no person with scope `admin`.
+    pub fn authorize_person(&self, id: &str, namespace: &str) -> Result<&Account, Error> {
+        let account = self.authorize_admin(id, namespace)?;
+        if !account.is_admin_person() {
+            return Err(Error::forbidden(
+                id,
+                "only an account of type `user` with scope `admin` may do this, not a service",
             ));
         }
         Ok(account)
@@ -106,6 +163,7 @@ mod tests {
     fn who_may_act_where() {
         const DENIED: Result<(), (i32, &str)> = Err((403, "Access denied to namespace"));
         const PLAIN: Result<(), (i32, &str)> = Err((401, "Unauthorized"));
+        const IMPOSSIBLE: Result<(), (i32, &str)> = Err((400, ""));
         let micro_admin = caller("micro", "user", &["admin"]);
         let micro_service = caller("micro", "service", &["service"]);
         let micro_user = caller("micro", "user", &[]);
@@ -114,7 +172,8 @@ mod tests {
         let foo_user = caller("foo", "user", &["other"]);
         for (who, namespace, any, admin) in [
             (&micro_admin, "foo", Ok(()), Ok(())),
-            (&micro_admin, "*", Ok(()), Ok(())),
+            (&micro_admin, "*", Ok(()), IMPOSSIBLE),
+            (&micro_admin, "a/b", IMPOSSIBLE, IMPOSSIBLE),
             (&micro_admin, "$platform", DENIED, DENIED),
             (&micro_service, "foo", Ok(()), Ok(())),
             (&micro_service, "micro", Ok(()), Ok(())),
@@ -128,8 +187,12 @@ mod tests {
             (&foo_user, "", Ok(()), PLAIN),
             (&foo_user, "*", DENIED, DENIED),
         ] {
-            let flat =
-                |result: Result<&Account, Error>| result.map(drop).map_err(|e| (e.code, e.detail));
+            let flat = |result: Result<&Account, Error>| {
+                result.map(drop).map_err(|e| match e.code {
+                    400 => (400, String::new()),
+                    code => (code, e.detail),
+                })
+            };
             let want = |result: Result<(), (i32, &str)>| {
                 result.map_err(|(code, detail)| (code, detail.to_owned()))
             };
@@ -140,6 +203,24 @@ mod tests {
                 want(admin),
                 "admin {what}"
             );
+        }
+    }
+
+    #[test]
+    fn a_person_is_no_service() {
+        for (kind, scopes, code) in [
+            ("user", &["admin"][..], None),
+            ("user", &["service", "admin"], None),
+            ("service", &["service"], Some(403)),
+            ("service", &["admin"], Some(403)),
+            ("user", &["service"], Some(403)),
+            ("user", &[], Some(401)),
+        ] {
+            let refused = caller("foo", kind, scopes)
+                .authorize_person("x", "foo")
+                .map(drop)
+                .map_err(|error| error.code);
+            assert_eq!(refused.err(), code, "{kind} {scopes:?}");
         }
     }
 

@@ -1,8 +1,10 @@
 //! Account secrets: argon2id, one at a time, in one buffer that is used again.
 
+mod turns;
+
 use std::sync::{
     Arc, Mutex,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+    atomic::{AtomicBool, Ordering},
 };
 
 use argon2::{
@@ -12,10 +14,11 @@ use argon2::{
 use aws_lc_rs::{constant_time, rand};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::{sync::Semaphore, task};
+use tokio::task;
 
-/// How many may wait for their turn: at some 20 ms each, the last is done before clients give up.
-const MAX_WAITING: usize = 128;
+pub(crate) use turns::Claim;
+use turns::Turns;
+
 const SALT_LENGTH: usize = 16;
 const HASH_LENGTH: usize = 32;
 /// A stored hash that wants more memory than this (in KiB) was not made here.
@@ -37,8 +40,7 @@ pub enum SecretError {
 
 /// Hashes and verifies secrets off the threads that serve.
 pub(crate) struct Hasher {
-    turn: Semaphore,
-    under_way: AtomicUsize,
+    turns: Turns,
     used: AtomicBool,
     buffer: Arc<Mutex<Vec<Block>>>,
 }
@@ -46,31 +48,42 @@ pub(crate) struct Hasher {
 impl Hasher {
     pub(crate) fn new() -> Self {
         Self {
-            turn: Semaphore::new(1),
-            under_way: AtomicUsize::new(0),
+            turns: Turns::new(),
             used: AtomicBool::new(false),
             buffer: Arc::default(),
         }
     }
 
     /// The PHC string of `secret`, with a new salt.
-    pub(crate) async fn hash(&self, secret: &SecretString) -> Result<String, SecretError> {
+    pub(crate) async fn hash(
+        &self,
+        claim: &Claim,
+        secret: &SecretString,
+    ) -> Result<String, SecretError> {
         let mut salt = [0; SALT_LENGTH];
         rand::fill(&mut salt).map_err(|_| SecretError::Failed)?;
         let secret = secret.clone();
-        self.run(move |buffer| hash(secret.expose_secret(), &salt, buffer))
-            .await
+        self.run(claim, move |buffer| {
+            hash(secret.expose_secret(), &salt, buffer)
+        })
+        .await
     }
 
     /// Whether `secret` is the one that `stored`, a PHC string, was made of.
     pub(crate) async fn verify(
         &self,
+        claim: &Claim,
         secret: &SecretString,
         stored: &str,
     ) -> Result<bool, SecretError> {
         let (secret, stored) = (secret.clone(), stored.to_owned());
-        self.run(move |buffer| verify(secret.expose_secret(), &stored, buffer))
-            .await
+        let right = self
+            .run(claim, move |buffer| {
+                verify(secret.expose_secret(), &stored, buffer)
+            })
+            .await?;
+        self.turns.note(claim, right);
+        Ok(right)
     }
 
     /// Lets go of the buffer (19 MB) if nobody has used it since this was last asked.
@@ -84,13 +97,15 @@ impl Hasher {
 
     async fn run<T: Send + 'static>(
         &self,
+        claim: &Claim,
         work: impl FnOnce(&mut Vec<Block>) -> Result<T, SecretError> + Send + 'static,
     ) -> Result<T, SecretError> {
-        let _waiting = Waiting::enter(&self.under_way)?;
-        let _turn = self.turn.acquire().await.map_err(|_| SecretError::Failed)?;
+        let turn = self.turns.take(claim).await?;
         self.used.store(true, Ordering::Relaxed);
         let buffer = Arc::clone(&self.buffer);
         task::spawn_blocking(move || {
+            // Who is cancelled still works, and has the turn until that ends.
+            let _turn = turn;
             // A panic while it was held leaves only memory that is written over anyway.
             let mut buffer = buffer
                 .lock()
@@ -99,25 +114,6 @@ impl Hasher {
         })
         .await
         .map_err(|_| SecretError::Failed)?
-    }
-}
-
-/// One who waits or has their turn; counted until dropped.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn enter(count: &'a AtomicUsize) -> Result<Self, SecretError> {
-        let waiting = Self(count);
-        if count.fetch_add(1, Ordering::Relaxed) >= MAX_WAITING {
-            return Err(SecretError::Busy);
-        }
-        Ok(waiting)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -186,21 +182,43 @@ fn verify(secret: &str, stored: &str, buffer: &mut Vec<Block>) -> Result<bool, S
 mod tests {
     use super::*;
 
+    fn claim() -> Claim {
+        Claim::new(None, "micro", "x")
+    }
+
     #[tokio::test]
     async fn hashes_and_verifies() {
         let hasher = Hasher::new();
-        let stored = hasher.hash(&"s3cret".into()).await.unwrap();
+        let stored = hasher.hash(&claim(), &"s3cret".into()).await.unwrap();
         assert!(
             stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
             "{stored}"
         );
-        assert!(hasher.verify(&"s3cret".into(), &stored).await.unwrap());
-        assert!(!hasher.verify(&"s3cres".into(), &stored).await.unwrap());
-        assert_ne!(stored, hasher.hash(&"s3cret".into()).await.unwrap());
+        assert!(
+            hasher
+                .verify(&claim(), &"s3cret".into(), &stored)
+                .await
+                .unwrap()
+        );
+        assert!(
+            !hasher
+                .verify(&claim(), &"s3cres".into(), &stored)
+                .await
+                .unwrap()
+        );
+        assert_ne!(
+            stored,
+            hasher.hash(&claim(), &"s3cret".into()).await.unwrap()
+        );
         hasher.trim_if_idle();
         hasher.trim_if_idle();
         assert_eq!(hasher.buffer.lock().unwrap().capacity(), 0);
-        assert!(hasher.verify(&"s3cret".into(), &stored).await.unwrap());
+        assert!(
+            hasher
+                .verify(&claim(), &"s3cret".into(), &stored)
+                .await
+                .unwrap()
+        );
     }
 
     #[tokio::test]
@@ -212,22 +230,8 @@ mod tests {
             "$argon2id$v=19$m=4000000,t=1,p=1$c29tZXNhbHRzb21l$AAAAAAAAAAAAAAAAAAAAAA",
             "$argon2i$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21l$AAAAAAAAAAAAAAAAAAAAAA",
         ] {
-            let result = hasher.verify(&"x".into(), bad).await;
+            let result = hasher.verify(&claim(), &"x".into(), bad).await;
             assert!(matches!(result, Err(SecretError::Damaged)), "{bad}");
         }
-    }
-
-    #[tokio::test]
-    async fn a_flood_is_turned_away() {
-        let hasher = Hasher::new();
-        let secret: SecretString = "x".into();
-        let all = futures::future::join_all((0..MAX_WAITING + 8).map(|_| hasher.hash(&secret)));
-        let busy = all
-            .await
-            .iter()
-            .filter(|result| matches!(result, Err(SecretError::Busy)))
-            .count();
-        assert_eq!(busy, 8);
-        assert!(hasher.hash(&secret).await.is_ok());
     }
 }

@@ -8,7 +8,7 @@ use http::{
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use micro_access::Caller;
-use micro_route::{Share, Target};
+use micro_route::{Share, Target, door::Source};
 use micro_wire::{
     Error, frame,
     metadata::{GRPC_JSON, GRPC_PROTO, set_timeout},
@@ -102,6 +102,8 @@ impl Answers {
         let uri = call_uri(&path)?;
         let mut metadata = headers::metadata(parts);
         let caller = self.dispatcher.admit(&mut metadata, &path).await?;
+        let source = parts.extensions.get::<Source>();
+        let caller = caller.with_source(source.map(|Source(source)| *source));
         let target = self
             .dispatcher
             .find(&caller.namespace, path.service)

@@ -23,7 +23,7 @@ use std::{
     time::Duration,
 };
 
-use hyper::service::service_fn;
+use hyper::{Request, body::Incoming, service::service_fn};
 use hyper_util::{rt::TokioIo, server::graceful::Watcher};
 use micro_route::{
     Dispatcher,
@@ -114,8 +114,9 @@ async fn serve(
     let closing = connection.shutdown().clone();
     let afterwards = connection.afterwards.clone();
     let connection = Arc::new(connection);
-    let service = service_fn(move |request| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
         let (answers, connection) = (answers.clone(), connection.clone());
+        request.extensions_mut().insert(door::Source(peer.ip()));
         async move { Ok::<_, Infallible>(answers.answer(&connection, request).await) }
     });
     let ended = match opening {

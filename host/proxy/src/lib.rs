@@ -64,6 +64,7 @@ async fn connection(answers: Arc<Answers>, socket: TcpStream, peer: SocketAddr, 
             let service = service_fn(move |mut request: Request<Incoming>| {
                 let answers = answers.clone();
                 request.extensions_mut().insert(share.clone());
+                request.extensions_mut().insert(door::Source(peer.ip()));
                 async move { Ok::<_, std::convert::Infallible>(answers.answer(request).await) }
             });
             let connection = door::http2().serve_connection(TokioIo::new(io), service);

@@ -28,6 +28,7 @@ use crate::{
     body::lost,
     core::is_reserved,
     deadline::{self, Deadline},
+    door,
     routes::InFlight,
     upstream::{Exchange, Failure, Replay, Upstreams},
 };
@@ -115,6 +116,8 @@ impl Dispatcher {
         let work = async {
             let path = MethodPath::parse(parts.uri.path())?;
             let caller = self.admit(&mut parts.headers, &path).await?;
+            let source = parts.extensions.get::<door::Source>();
+            let caller = caller.with_source(source.map(|door::Source(source)| *source));
             let target = self.find(&caller.namespace, path.service).await?;
             self.forward(&target, caller, parts, body, deadline).await
         };

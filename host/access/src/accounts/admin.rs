@@ -45,12 +45,23 @@ impl Accounts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secrets::Hasher;
+    use crate::secrets::{Claim, Hasher};
 
     #[tokio::test]
     async fn the_constant_is_the_hash_of_micro() {
         let hasher = Hasher::new();
-        assert!(hasher.verify(&"micro".into(), SECRET).await.unwrap());
-        assert!(!hasher.verify(&"admin".into(), SECRET).await.unwrap());
+        let claim = Claim::new(None, "micro", ID);
+        assert!(
+            hasher
+                .verify(&claim, &"micro".into(), SECRET)
+                .await
+                .unwrap()
+        );
+        assert!(
+            !hasher
+                .verify(&claim, &"admin".into(), SECRET)
+                .await
+                .unwrap()
+        );
     }
 }

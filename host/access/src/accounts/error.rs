@@ -1,6 +1,6 @@
 //! What can be wrong with an account. The texts are what clients of the auth service see.
 
-use crate::{InvalidToken, SecretError, records::RecordError};
+use crate::{InvalidToken, SecretError, namespace::InvalidNamespace, records::RecordError};
 
 /// Why something was not done with an account.
 #[derive(Debug, thiserror::Error)]
@@ -20,14 +20,20 @@ pub enum AccountError {
     /// The secret is another.
     #[error("Secret not correct")]
     WrongSecret,
+    /// The account can do too much for whoever wanted to change it.
+    #[error(
+        "only an account of type `user` with scope `admin` may change accounts of admins and services"
+    )]
+    Privileged,
     /// The refresh token is none, or none any more.
     #[error(transparent)]
     InvalidToken(#[from] InvalidToken),
+    /// A part of the account is none.
+    #[error("{0}")]
+    Invalid(String),
     /// No namespace can have this name.
-    #[error(
-        "'{0}' cannot be a namespace: up to 128 bytes without white space, '/' and ',', and no '$' in front"
-    )]
-    Namespace(String),
+    #[error(transparent)]
+    Namespace(#[from] InvalidNamespace),
     /// Others keep changing the account.
     #[error("the account is being changed by others at the same time; try again")]
     Contended,

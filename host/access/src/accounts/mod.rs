@@ -2,11 +2,13 @@
 
 mod admin;
 mod error;
+mod limits;
 mod service;
 mod stored;
 
 use std::{
     collections::BTreeMap,
+    net::IpAddr,
     sync::{Arc, atomic::AtomicU64},
 };
 
@@ -21,7 +23,7 @@ use stored::{ById, Stored};
 use crate::{
     Account, namespace,
     records::{ACCOUNTS, RecordError, Records, put},
-    secrets::Hasher,
+    secrets::{Claim, Hasher},
 };
 
 /// How often a change starts over when somebody else changed the account meanwhile.
@@ -55,6 +57,34 @@ pub struct Session {
     pub generation: String,
     /// Proves the same again, without the secret, until that changes or the account is deleted.
     pub refresh_token: SecretString,
+}
+
+/// Whose accounts somebody may change who does not know their secrets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Everybody's.
+    Everybody,
+    /// Those of people who are no admins ([`Account::is_privileged`]).
+    Plain,
+}
+
+impl Reach {
+    fn covers(self, stored: &Stored) -> Result<(), AccountError> {
+        let privileged = || stored.clone().into_account().is_privileged();
+        match self {
+            Self::Plain if privileged() => Err(AccountError::Privileged),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// By what somebody may change a secret.
+#[derive(Clone, Copy, Debug)]
+pub enum Proof<'a> {
+    /// They know the one that holds.
+    Secret(&'a SecretString),
+    /// They are allowed to.
+    Authority(Reach),
 }
 
 impl From<Stored> for Session {
@@ -95,18 +125,19 @@ impl Accounts {
         if new.id.is_empty() {
             return Err(AccountError::IdRequired);
         }
-        if !namespace::is_valid(&new.namespace) {
-            return Err(AccountError::Namespace(new.namespace));
-        }
+        namespace::check(&new.namespace)?;
+        limits::check(&new).map_err(AccountError::Invalid)?;
         let secret = new
             .secret
             .clone()
             .filter(|secret| !secret.expose_secret().is_empty())
             .unwrap_or_else(|| Uuid::new_v4().to_string().into());
+        limits::check_secret(&secret)?;
         let mut stored = Stored::new(new);
         // Hashing is the expensive part, and most that fail do so here.
         self.refuse_taken(&stored).await?;
-        stored.secret = self.hasher.hash(&secret).await?;
+        let claim = Claim::new(None, &stored.issuer, &stored.id);
+        stored.secret = self.hasher.hash(&claim, &secret).await?;
         match self.records.commit(stored.insertion()).await {
             Ok(()) => Ok((stored.into_account(), secret)),
             Err(error) if error.is_conflict() => {
@@ -142,15 +173,15 @@ impl Accounts {
     /// # Errors
     /// A namespace that cannot be one; a store that fails.
     pub async fn list(&self, namespace: &str) -> Result<Vec<Account>, AccountError> {
-        if !namespace::is_valid(namespace) {
-            return Err(AccountError::Namespace(namespace.to_owned()));
-        }
+        namespace::check(namespace)?;
         self.ensure_default_admin(namespace).await?;
         let all = self.all(namespace).await?;
         Ok(all.into_iter().map(Stored::into_account).collect())
     }
 
-    /// The account of this id or name, if `secret` is its secret.
+    /// The account of this id or name, if `secret` is its secret. Who asks from one address
+    /// (`source`; `None` if it is not known) waits for those who ask for the same account from
+    /// there, not for others.
     ///
     /// # Errors
     /// No such account; another secret; too many at once.
@@ -159,10 +190,14 @@ impl Accounts {
         namespace: &str,
         id: &str,
         secret: &SecretString,
+        source: Option<IpAddr>,
     ) -> Result<Session, AccountError> {
         self.ensure_default_admin(namespace).await?;
         let (stored, _) = self.existing(namespace, id).await?;
-        if !self.hasher.verify(secret, &stored.secret).await? {
+        let claim = Claim::new(source, namespace, &stored.id);
+        if limits::check_secret(secret).is_err()
+            || !self.hasher.verify(&claim, secret, &stored.secret).await?
+        {
             return Err(AccountError::WrongSecret);
         }
         Ok(stored.into())
@@ -203,25 +238,32 @@ impl Accounts {
     /// Gives the account of this id or name a new secret. All its tokens end with the old one.
     ///
     /// # Errors
-    /// No such account; `old` given and not its secret, in which case nothing has changed.
+    /// No such account, or not one within `proof`; an old secret that is not its own, in which
+    /// case nothing has changed; a new one that is too long.
     pub async fn change_secret(
         &self,
         namespace: &str,
         id: &str,
-        old: Option<&SecretString>,
+        proof: Proof<'_>,
         new: &SecretString,
+        source: Option<IpAddr>,
     ) -> Result<(), AccountError> {
+        limits::check_secret(new)?;
         let mut hashed = None;
         for _ in 0..ATTEMPTS {
             let (current, version) = self.existing(namespace, id).await?;
-            if let Some(old) = old
-                && !self.hasher.verify(old, &current.secret).await?
-            {
-                return Err(AccountError::WrongSecret);
+            let claim = Claim::new(source, namespace, &current.id);
+            match proof {
+                Proof::Authority(reach) => reach.covers(&current)?,
+                Proof::Secret(old) => {
+                    if !self.hasher.verify(&claim, old, &current.secret).await? {
+                        return Err(AccountError::WrongSecret);
+                    }
+                }
             }
             let hash = match hashed.take() {
                 Some(hash) => hash,
-                None => self.hasher.hash(new).await?,
+                None => self.hasher.hash(&claim, new).await?,
             };
             let change = current
                 .with_secret(hash.clone())
@@ -237,10 +279,16 @@ impl Accounts {
     /// Deletes the account of this id or name; its tokens end within a second, everywhere.
     ///
     /// # Errors
-    /// No such account.
-    pub async fn delete(&self, namespace: &str, id: &str) -> Result<(), AccountError> {
+    /// No such account, or not one within `reach`.
+    pub async fn delete(
+        &self,
+        namespace: &str,
+        id: &str,
+        reach: Reach,
+    ) -> Result<(), AccountError> {
         for _ in 0..ATTEMPTS {
             let (current, version) = self.existing(namespace, id).await?;
+            reach.covers(&current)?;
             let deletion = current.deletion(version);
             match self.records.commit_and_tell(deletion).await {
                 Err(error) if error.is_conflict() => {}

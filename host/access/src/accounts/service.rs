@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use secrecy::SecretString;
 
 use super::{ATTEMPTS, AccountError, Accounts, NewAccount, stored::Stored};
-use crate::{KIND_SERVICE, SCOPE_SERVICE, namespace, secrets};
+use crate::{
+    KIND_SERVICE, SCOPE_SERVICE, namespace,
+    secrets::{self, Claim},
+};
 
 /// The metadata that says which service an account is for.
 const SERVICE: &str = "service";
@@ -33,12 +36,11 @@ impl Accounts {
         name: &str,
         version: &str,
     ) -> Result<ServiceAccount, AccountError> {
-        if !namespace::is_valid(namespace) {
-            return Err(AccountError::Namespace(namespace.to_owned()));
-        }
+        namespace::check(namespace)?;
         let id = service_id(name, version);
         let secret = secrets::random()?;
-        let hash = self.hasher.hash(&secret).await?;
+        let claim = Claim::new(None, namespace, &id);
+        let hash = self.hasher.hash(&claim, &secret).await?;
         for _ in 0..ATTEMPTS {
             let result = match self.by_id(namespace, &id).await? {
                 Some((current, at)) if is_of(&current, name, version) => {

@@ -4,7 +4,11 @@ mod sniff;
 
 pub use sniff::{Io, Opening, SNIFF_TIMEOUT, sniff};
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use hyper::server::conn::{http1, http2};
 use hyper_util::{
@@ -16,6 +20,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
+
+/// The address that a request came from. Doors put it into the extensions of the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Source(pub IpAddr);
 
 /// The largest head of a request, in bytes.
 pub const HEADER_LIMIT: u32 = 64 * 1024;

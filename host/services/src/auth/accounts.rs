@@ -1,6 +1,6 @@
 //! `Accounts`: what there are, deleting them, changing their secrets.
 
-use micro_access::{Access, Account, KIND_SERVICE, SCOPE_ADMIN, namespace};
+use micro_access::{Access, Account, KIND_SERVICE, Proof, Reach, SCOPE_ADMIN, namespace};
 use micro_proto::auth::{
     ChangeSecretRequest, ChangeSecretResponse, DeleteAccountRequest, DeleteAccountResponse,
     ListAccountsRequest, ListAccountsResponse, accounts_server::Accounts,
@@ -44,7 +44,8 @@ impl Accounts for AccountsService {
         }))
     }
 
-    /// Deletes an account other than the caller's own, by id or name.
+    /// Deletes an account other than the caller's own, by id or name. A service may not delete
+    /// admins and services.
     async fn delete(
         &self,
         request: Request<DeleteAccountRequest>,
@@ -69,7 +70,7 @@ impl Accounts for AccountsService {
             return Err(Error::bad_request(ID, "Can't delete your own account").into());
         }
         accounts
-            .delete(namespace, &request.id)
+            .delete(namespace, &request.id, reach(own))
             .await
             .map_err(error::account(ID))?;
         Ok(Response::new(DeleteAccountResponse {}))
@@ -94,25 +95,35 @@ impl Accounts for AccountsService {
         if new.expose_secret().is_empty() {
             return Err(Error::bad_request(ID, "New secret should not be blank").into());
         }
-        let old = if old.expose_secret().is_empty() {
+        let proof = if old.expose_secret().is_empty() {
             if !may_overrule(own, namespace) {
                 return Err(Error::bad_request(ID, "Secret not correct").into());
             }
-            None
+            Proof::Authority(reach(own))
         } else {
-            Some(&old)
+            Proof::Secret(&old)
         };
         self.access
             .accounts()
-            .change_secret(namespace, &request.id, old, &new)
+            .change_secret(namespace, &request.id, proof, &new, caller.source)
             .await
             .map_err(error::account(ID))?;
         Ok(Response::new(ChangeSecretResponse {}))
     }
 }
 
+/// Whose accounts `own` may change without their secrets.
+fn reach(own: &Account) -> Reach {
+    if own.is_admin_person() {
+        Reach::Everybody
+    } else {
+        Reach::Plain
+    }
+}
+
 /// Whether `account` may change secrets in `namespace` without knowing them: admins of `micro`,
-/// and the services of the namespace (a signup service does it).
+/// and the services of the namespace (a signup service does it), these not those of admins and
+/// services.
 fn may_overrule(account: &Account, namespace: &str) -> bool {
     (account.issuer == namespace::DEFAULT && account.has_scope(SCOPE_ADMIN))
         || (account.kind == KIND_SERVICE && account.issuer == namespace)

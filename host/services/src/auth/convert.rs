@@ -1,6 +1,6 @@
 //! Accounts and rules as messages.
 
-use micro_access::{Account, Effect, Rule};
+use micro_access::{Account, Effect, Resource, Rule};
 use micro_proto::auth as proto;
 
 /// The account, without a secret: nobody can read that again.
@@ -33,4 +33,32 @@ pub(super) fn rule(rule: Rule) -> proto::Rule {
         access: access.into(),
         priority: rule.priority,
     }
+}
+
+/// The rule that somebody wants to make.
+///
+/// # Errors
+/// What is missing, as clients know it.
+pub(super) fn new_rule(rule: Option<proto::Rule>) -> Result<Rule, &'static str> {
+    let rule = rule.ok_or("Rule missing")?;
+    if rule.id.is_empty() {
+        return Err("ID missing");
+    }
+    let access = match rule.access() {
+        proto::Access::Granted => Some(Effect::Granted),
+        proto::Access::Denied => Some(Effect::Denied),
+        proto::Access::Unknown => None,
+    };
+    let resource = rule.resource.ok_or("Resource missing")?;
+    Ok(Rule {
+        id: rule.id,
+        scope: rule.scope,
+        resource: Resource {
+            kind: resource.r#type,
+            name: resource.name,
+            endpoint: resource.endpoint,
+        },
+        access: access.ok_or("Access missing")?,
+        priority: rule.priority,
+    })
 }

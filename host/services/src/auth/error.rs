@@ -1,6 +1,6 @@
 //! What is wrong with accounts and tokens, as errors on the wire.
 
-use micro_access::{AccountError, RecordError, SecretError, SessionError};
+use micro_access::{AccountError, RecordError, RuleError, SecretError, SessionError};
 use micro_wire::Error;
 use tonic::Status;
 
@@ -16,13 +16,31 @@ pub(super) fn account(id: &str) -> impl Fn(AccountError) -> Status + '_ {
             | AccountError::NotFound
             | AccountError::WrongSecret
             | AccountError::InvalidToken(_)
+            | AccountError::Invalid(_)
             | AccountError::Namespace(_) => Error::bad_request(id, error.to_string()),
+            AccountError::Privileged => Error::forbidden(id, error.to_string()),
             AccountError::Contended => Error::conflict(id, error.to_string()),
             AccountError::Secret(SecretError::Busy) => {
                 Error::service_unavailable(id, error.to_string())
             }
             AccountError::Secret(_) => Error::internal_server_error(id, error.to_string()),
             AccountError::Records(error) => from_record(id, error),
+        }
+        .into()
+    }
+}
+
+/// The error of the endpoint `id` for `map_err`.
+pub(super) fn rule(id: &str) -> impl Fn(RuleError) -> Status + '_ {
+    move |error| {
+        match &error {
+            RuleError::IdMissing
+            | RuleError::IdTaken
+            | RuleError::Invalid(_)
+            | RuleError::TooMany(_)
+            | RuleError::Namespace(_) => Error::bad_request(id, error.to_string()),
+            RuleError::Contended => Error::conflict(id, error.to_string()),
+            RuleError::Records(error) => from_record(id, error),
         }
         .into()
     }

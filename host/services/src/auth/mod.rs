@@ -49,14 +49,8 @@ fn namespace_of<'a>(
 ) -> Result<&'a str, Error> {
     let said = options.map(|options| options.namespace.as_str());
     let name = request::namespace_of(said, caller);
-    if namespace::is_valid(name) {
-        return Ok(name);
-    }
     if namespace::is_reserved(name) {
         return Err(Error::forbidden(id, "Access denied to namespace"));
     }
-    Err(Error::bad_request(
-        id,
-        format!("{name:?} cannot be a namespace"),
-    ))
+    namespace::check(name).map_err(|error| Error::bad_request(id, error.to_string()))
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use micro_access::{Access, Account, DEFAULT_TTL, NewAccount, Session};
+use micro_access::{
+    Access, Account, DEFAULT_TTL, KIND_SERVICE, NewAccount, SCOPE_ADMIN, SCOPE_SERVICE, Session,
+};
 use micro_proto::auth::{
     GenerateRequest, GenerateResponse, InspectRequest, InspectResponse, Token, TokenRequest,
     TokenResponse, auth_server::Auth,
@@ -53,6 +55,12 @@ impl AuthService {
     }
 }
 
+/// Whether the account that is asked for could do what its maker, a service, was let do.
+fn confers_power(request: &GenerateRequest) -> bool {
+    let privileged = |scope: &String| scope == SCOPE_ADMIN || scope == SCOPE_SERVICE;
+    request.r#type == KIND_SERVICE || request.scopes.iter().any(privileged)
+}
+
 #[tonic::async_trait]
 impl Auth for AuthService {
     /// Makes an account. The answer holds its secret, this once.
@@ -64,7 +72,12 @@ impl Auth for AuthService {
         let caller = request::caller(&request);
         let request = request.into_inner();
         let namespace = namespace_of(ID, request.options.as_ref(), &caller)?;
-        caller.authorize_admin(ID, namespace)?;
+        let own = caller.authorize_admin(ID, namespace)?;
+        if !own.is_admin_person() && confers_power(&request) {
+            let detail =
+                "only an account of type `user` with scope `admin` may make admins and services";
+            return Err(Error::forbidden(ID, detail).into());
+        }
         let new = NewAccount {
             namespace: namespace.to_owned(),
             id: request.id,
@@ -116,15 +129,25 @@ impl Auth for AuthService {
         let accounts = self.access.accounts();
         let secret = SecretString::from(request.secret);
         let refresh_token = SecretString::from(request.refresh_token);
+        // Rules may deny tokens, but not to those who could mend the rules.
+        let denied = |account| caller.denial(account).map_or(Ok(()), Err);
         let session = if !refresh_token.expose_secret().is_empty() {
             accounts.refresh(namespace, &refresh_token).await
         } else if !request.id.is_empty() && !secret.expose_secret().is_empty() {
-            accounts.authenticate(namespace, &request.id, &secret).await
+            accounts
+                .authenticate(namespace, &request.id, &secret, caller.source)
+                .await
         } else {
+            denied(None)?;
             let detail = "Credentials or a refresh token required";
             return Err(Error::bad_request(ID, detail).into());
         }
-        .map_err(error::account(ID))?;
+        .map_err(|failed| {
+            caller
+                .denial(None)
+                .map_or_else(|| error::account(ID)(failed), Status::from)
+        })?;
+        denied(Some(&session.account))?;
         let token = self.token(ID, &session, request.token_expiry)?;
         Ok(Response::new(TokenResponse { token: Some(token) }))
     }
