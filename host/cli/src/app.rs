@@ -6,8 +6,8 @@ use clap::{
 };
 
 use crate::commands::{
-    call, config, env, get, health, kill, login, logs, run, server, stats, status, store, stream,
-    update, user,
+    auth, call, config, env, get, health, kill, login, logs, run, server, stats, status, store,
+    stream, update, user,
 };
 use crate::error::CliError;
 
@@ -48,6 +48,8 @@ pub(crate) struct App {
 /// The commands, in the order of the alphabet.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Manage accounts, and rules on who may call what
+    Auth(auth::Args),
     /// Call a service e.g micro call helloworld Helloworld.Call '{"name": "Jane"}'
     Call(call::Args),
     /// Get, set and delete dynamic config e.g micro config set helloworld.somekey hello

@@ -142,6 +142,7 @@ fn dispatch(
 /// The commands that talk to a server.
 async fn remote(context: &Context<'_>, command: Command) -> Result<Outcome> {
     match command {
+        Command::Auth(args) => return commands::auth::run(context, args).await,
         Command::Login(args) => return commands::login::run(context, args).await,
         Command::User(args) => return commands::user::run(context, args).await,
         _ => {}
@@ -162,7 +163,8 @@ async fn remote(context: &Context<'_>, command: Command) -> Result<Outcome> {
         Command::Stream(args) => commands::stream::run(&session, args).await,
         Command::Update(args) => commands::update::run(&session, args).await,
         Command::Dynamic(words) => dynamic::run(&session, &words).await,
-        Command::Env(_)
+        Command::Auth(_)
+        | Command::Env(_)
         | Command::Help { .. }
         | Command::Login(_)
         | Command::Logout
