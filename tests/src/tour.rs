@@ -5,7 +5,8 @@ use http::Request;
 
 use crate::{Answer, Server, assert_shows, fetch, wait_for};
 
-const SERVICES: &str = "api auth config helloworld network proxy registry runtime store";
+const SERVICES: &str =
+    "api auth broker config events helloworld network proxy registry runtime store";
 
 /// Takes the tour as one who has just started `server`, and stops it at the end.
 ///

@@ -73,7 +73,8 @@ async fn a_server_serves_and_tells_where() {
 async fn core_services_are_in_the_registry_at_the_network_door() {
     let server = Server::start("test").await;
     let names = [
-        "api", "auth", "broker", "config", "network", "proxy", "registry", "runtime", "store",
+        "api", "auth", "broker", "config", "events", "network", "proxy", "registry", "runtime",
+        "store",
     ];
     let list = server.get("/registry/listServices").await.json().unwrap();
     let listed: Vec<_> = list["services"]

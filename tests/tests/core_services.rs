@@ -8,8 +8,8 @@ use micro_tests::{Core, call_json};
 use micro_wire::Error;
 use tonic::Code;
 
-const REGISTERED: [&str; 9] = [
-    "api", "auth", "broker", "config", "network", "proxy", "registry", "runtime", "store",
+const REGISTERED: [&str; 10] = [
+    "api", "auth", "broker", "config", "events", "network", "proxy", "registry", "runtime", "store",
 ];
 
 #[tokio::test]

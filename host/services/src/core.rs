@@ -13,7 +13,7 @@ use tonic::body::Body;
 use crate::{
     ConfigKey, auth, broker, config,
     debug::{self, Counters},
-    guard, registry, runtime,
+    events, guard, registry, runtime,
     runtime::Manager,
     store,
 };
@@ -106,6 +106,12 @@ impl CoreServices {
                 "config",
                 config::handlers(platform)?,
                 &[Module::Store],
+                true,
+            )?,
+            service(
+                "events",
+                events::handlers(platform)?,
+                &[Module::Stream],
                 true,
             )?,
             service(

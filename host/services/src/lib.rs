@@ -12,6 +12,7 @@ mod config;
 mod core;
 mod debug;
 mod error;
+mod events;
 mod guard;
 mod records;
 mod registry;

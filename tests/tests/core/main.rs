@@ -1,4 +1,4 @@
-//! The core services `store`, `config` and `registry`, in this program: what they answer, and to whom.
+//! The core services `store`, `config`, `events` and `registry`, in this program: what they answer, and to whom.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,6 +7,7 @@
 
 mod blob;
 mod config;
+mod events;
 mod registry;
 mod store;
 mod transactions;

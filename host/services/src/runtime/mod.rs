@@ -1,5 +1,6 @@
 //! The core service `runtime`: services from their source to their end.
 
+mod announce;
 mod artifact;
 mod build;
 mod config;

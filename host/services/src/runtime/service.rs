@@ -17,7 +17,16 @@ use micro_proto::runtime::{
 use micro_wire::Error;
 use tonic::{Request, Response, Status};
 
-use super::{Manager, logs, plan::Plan, record, record::Record, update::Change, validate, watch};
+use super::{
+    Manager,
+    announce::{What, announce},
+    logs,
+    plan::Plan,
+    record,
+    record::Record,
+    update::Change,
+    validate, watch,
+};
 use crate::{error, request};
 
 /// Serves `runtime.Runtime`.
@@ -41,10 +50,12 @@ impl Runtime for RuntimeService {
         let wanted = wanted(ID, service, options, &namespace, account, &caller, self)?;
         self.check_source(ID, &call, &wanted.record.plan.source, &caller)
             .await?;
+        let key = wanted.record.key.clone();
         self.0
             .create(&call, wanted.record, wanted.force)
             .await
             .map_err(error::module(ID))?;
+        announce(self.0.modules(), What::Created, &key).await;
         Ok(Response::new(Default::default()))
     }
 
@@ -90,6 +101,7 @@ impl Runtime for RuntimeService {
         if !deleted {
             return Err(Error::not_found(ID, "not found").into());
         }
+        announce(self.0.modules(), What::Deleted, &key).await;
         Ok(Response::new(Default::default()))
     }
 
@@ -128,6 +140,7 @@ impl Runtime for RuntimeService {
         if !found {
             return Err(Error::not_found(ID, "not found").into());
         }
+        announce(self.0.modules(), What::Updated, &key).await;
         Ok(Response::new(Default::default()))
     }
 
