@@ -50,7 +50,7 @@ impl Engine {
     /// # Errors
     /// `internal` if what is in the folder is damaged, `unavailable` if it cannot be read.
     pub(super) fn open(folder: &Path, cache: u64) -> Result<(Self, Version)> {
-        let (open, last) = Open::open(folder, cache)?;
+        let (open, last) = Open::recover(folder, cache)?;
         let engine = Self {
             folder: folder.to_owned(),
             cache,
@@ -83,7 +83,7 @@ impl Engine {
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
         // The old one must be gone before there can be a new one: it holds a lock.
         drop(open.take());
-        let (new, last) = Open::open(&self.folder, self.cache)?;
+        let (new, last) = Open::recover(&self.folder, self.cache)?;
         *open = Some(new);
         Ok(last)
     }
@@ -100,7 +100,7 @@ impl Deref for Using<'_> {
 }
 
 impl Open {
-    fn open(folder: &Path, cache: u64) -> Result<(Self, Version)> {
+    fn recover(folder: &Path, cache: u64) -> Result<(Self, Version)> {
         let recovery = Recovery::begin(folder)?;
         let path = recovery.engine();
         let opened = Database::builder(&path)
