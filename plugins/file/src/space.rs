@@ -25,6 +25,8 @@ pub(crate) struct Space {
     reserve: u64,
     /// When it was enough last, and what was written since.
     enough: Option<(Instant, usize)>,
+    /// Whether the log says that the disk is full.
+    told: bool,
 }
 
 impl Space {
@@ -34,6 +36,7 @@ impl Space {
             folder,
             reserve,
             enough: None,
+            told: false,
         }
     }
 
@@ -59,14 +62,26 @@ impl Space {
         let all = system.blocks().saturating_mul(unit);
         let reserve = self.reserve.min(all / PART);
         if free < reserve.saturating_add(bytes as u64) {
-            return Err(Error::unavailable(format!(
+            let error = Error::unavailable(format!(
                 "the disk of {} is full: {} MiB are free, of which {} MiB are kept for what was \
                  written already; reading goes on, and writing once there is space: free some, or \
                  lower `reserve_mb`",
                 self.folder.display(),
                 free >> 20,
                 reserve >> 20
-            )));
+            ));
+            if !self.told {
+                tracing::error!(%error, "nothing is written for now");
+                self.told = true;
+            }
+            return Err(error);
+        }
+        if self.told {
+            tracing::info!(
+                "there is space again on the disk of {}",
+                self.folder.display()
+            );
+            self.told = false;
         }
         self.enough = Some((Instant::now(), bytes));
         Ok(())

@@ -92,7 +92,7 @@ impl Writer {
             .segments()
             .values()
             .filter_map(|it| it.contents.times)
-            .last();
+            .next_back();
         Self {
             saved: consumers.changes(),
             ingested: times.map_or(0, |(_, last)| last),
