@@ -56,9 +56,6 @@ pub(crate) async fn run(session: &Session<'_>, args: Args) -> Result<Outcome> {
         // The server has its source still.
         None => {
             let (name, version) = reference(typed, session.folder())?;
-            session.printer().progress(&format!(
-                "Updating {name} from the source that the server has; to send a new one, name its folder: micro update ./FOLDER"
-            ));
             Service {
                 name: args.name.unwrap_or(name),
                 version,
@@ -86,6 +83,12 @@ pub(crate) async fn run(session: &Session<'_>, args: Args) -> Result<Outcome> {
             false => error,
         }
     })?;
+    if service.source.is_empty() {
+        session.printer().progress(&format!(
+            "Updating {} from the source that the server has; to send a new one, name its folder: micro update ./FOLDER",
+            service.name
+        ));
+    }
     follow::until_running(session, &service, timeout).await?;
     Ok(Output::Nothing.into())
 }
