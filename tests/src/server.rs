@@ -338,8 +338,20 @@ impl Server {
     /// # Panics
     /// If it does not end within [`BUILD_PATIENCE`].
     pub async fn run_source<A: Into<OsString>>(&self, args: impl IntoIterator<Item = A>) -> Ran {
+        self.run_source_as("run", args).await
+    }
+
+    /// `micro COMMAND` with these arguments, of a source that may have to be compiled first.
+    ///
+    /// # Panics
+    /// If it does not end within [`BUILD_PATIENCE`].
+    pub async fn run_source_as<A: Into<OsString>>(
+        &self,
+        command: &str,
+        args: impl IntoIterator<Item = A>,
+    ) -> Ran {
         let args = args.into_iter().map(Into::into);
-        let command = self.command(["run".into()].into_iter().chain(args));
+        let command = self.command([command.into()].into_iter().chain(args));
         self.run(command, "", BUILD_PATIENCE).await
     }
 

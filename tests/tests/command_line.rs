@@ -1,10 +1,8 @@
 //! Transcripts of the command line against a real server: the sections "Config", "Env", "User" and "Store" of the
 //! reference page, and what their commands say when they refuse.
 
-use std::{fs, path::PathBuf};
-
 use anyhow::Result;
-use micro_tests::{Ran, Server, ServerBuilder, assert_shows, profile};
+use micro_tests::{Ran, Server, assert_shows, profile};
 
 /// Types a line: words, and words in single quotes.
 async fn micro(server: &Server, line: &str) -> Ran {
@@ -28,7 +26,7 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-/// Types the lines behind `$ micro`, and compares what each prints with what stands below it, exactly.
+/// Types the lines behind `$ micro`, and compares what each prints with what stands below it, but for indentation.
 async fn transcript(server: &Server, text: &str) {
     let mut lines = text.lines().map(str::trim_start).peekable();
     while let Some(line) = lines.next() {
@@ -42,8 +40,12 @@ async fn transcript(server: &Server, text: &str) {
             expected.push('\n');
         }
         let ran = micro(server, typed).await;
+        let shown = ran.stdout.lines();
+        let shown: String = shown
+            .map(|line| format!("{}\n", line.trim_start()))
+            .collect();
         assert_eq!(
-            (ran.code, ran.stdout.as_str(), ran.stderr.as_str()),
+            (ran.code, shown.as_str(), ran.stderr.as_str()),
             (Some(0), expected.as_str(), ""),
             "$ micro {typed}"
         );
@@ -303,20 +305,16 @@ async fn records_are_written_read_listed_and_deleted() -> Result<()> {
         $ micro store delete secondGrade/id2
         $ micro store list --prefix secondGrade
         secondGrade/id3
-        $ micro store read --output=json secondGrade/id3
-        [
-        {
-        "key": "secondGrade/id3",
-        "value": "Sm9lIEJsb2dncw==",
-        "metadata": {},
-        "expiry": 0
-        }
-        ]
-        "#
-        .replace("\n        {\n", "\n  {\n")
-        .as_str(),
+        "#,
     )
     .await;
+    assert_eq!(
+        micro(&server, "store read --output=json secondGrade/id3")
+            .await
+            .success(),
+        "[\n  {\n    \"key\": \"secondGrade/id3\",\n    \"value\": \"Sm9lIEJsb2dncw==\",\n    \
+         \"metadata\": {},\n    \"expiry\": 0\n  }\n]\n"
+    );
     fails(&server, "store read nosuch", 1, "Not found").await;
 
     // Another table, another database, and what there is of both.
@@ -348,48 +346,6 @@ async fn records_are_written_read_listed_and_deleted() -> Result<()> {
         micro(&server, "store read -v id1").await.success(),
         "KEY   VALUE                         EXPIRY\nid1   {\"id\":\"id1\", \"name\":\"Jane\"}   None\n"
     );
-    let bytes = server.post("/auth/token", r#"{"id":"admin","secret":"micro"}"#);
-    assert!(bytes.await.status.is_success());
-    assert!(server.stop().await.success());
-    Ok(())
-}
-
-/// A service without a build: a script that never registers. Its health is its command's.
-fn script(builder: &ServerBuilder, line: &str) -> PathBuf {
-    let manifest = builder.write(
-        "plain/micro.toml",
-        "run = './run'\nhealth = 'test -e run'\n",
-    );
-    let run = builder.write("plain/run", &format!("#!/bin/sh\n{line}\nexec sleep 600\n"));
-    let mut mode = fs::metadata(&run).expect("just written").permissions();
-    std::os::unix::fs::PermissionsExt::set_mode(&mut mode, 0o755);
-    fs::set_permissions(&run, mode).expect("a file of ours");
-    manifest.parent().expect("in a folder").to_owned()
-}
-
-#[tokio::test]
-async fn logs_of_no_lines_are_none() -> Result<()> {
-    let builder = ServerBuilder::new(&profile());
-    let folder = script(&builder, "echo one; echo two");
-    let mut server = builder.start().await;
-    server.login().await;
-    let run = server.micro(["run".into(), folder.into_os_string()]).await;
-    assert_eq!(run.success(), "");
-    let lines = |count: &'static str| {
-        let server = &server;
-        async move {
-            micro(server, &format!("logs {count} plain"))
-                .await
-                .success()
-        }
-    };
-    micro_tests::wait_for("both lines", || async {
-        (lines("-n 5").await == "one\ntwo\n").then_some(())
-    })
-    .await;
-    assert_eq!(lines("-n 1").await, "two\n");
-    assert_eq!(lines("-n 0").await, "");
-    fails(&server, "logs -n 0 nosuch", 1, "Service not found").await;
     assert!(server.stop().await.success());
     Ok(())
 }
@@ -452,6 +408,29 @@ async fn a_service_is_described_and_asked_how_it_is() -> Result<()> {
         .success(),
         "{\"count\":\"0\"}\n{\"count\":\"1\"}\n"
     );
+
+    // How much of the log.
+    let lines = micro(&server, "logs helloworld").await.success();
+    assert!(lines.contains("helloworld"), "{lines}");
+    let last = micro(&server, "logs -n 1 helloworld").await.success();
+    assert_eq!(last.lines().count(), 1, "{last}");
+    assert_eq!(micro(&server, "logs -n 0 helloworld").await.success(), "");
+    let since = micro(&server, "logs --since=1h helloworld").await.success();
+    assert!(since.contains(&last), "{since}");
+    fails(&server, "logs -n 0 nosuch", 1, "Service not found").await;
+
+    // Its account is another one after an update, and so is its node.
+    let before = micro(&server, "health helloworld").await.success();
+    let updated = server
+        .run_source_as("update", [micro_tests::example("helloworld")])
+        .await;
+    assert_eq!(updated.success(), "");
+    let by_name = micro(&server, "update helloworld").await;
+    assert_eq!((by_name.code, by_name.stdout.as_str()), (Some(0), ""));
+    let after = micro(&server, "health helloworld").await.success();
+    assert_ne!(before, after, "another process");
+    let message = "not found";
+    fails(&server, "update nosuch", 127, message).await;
 
     // What is not there, by the words of every command that calls.
     for (line, code, message) in [

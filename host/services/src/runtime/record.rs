@@ -18,7 +18,7 @@ use micro_plugin_api::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{plan::Plan, status::Status};
+use super::{manager::now, plan::Plan, status::Status};
 
 const TABLE: Table<'static> = Table::new(PLATFORM_DATABASE, "runtime");
 
@@ -178,7 +178,7 @@ pub(crate) async fn write(
     modules.store().commit(call, &commit).await.map(drop)
 }
 
-/// Changes the record of one run; false if there is none any more: it was deleted or replaced.
+/// Changes the record of one run, and notes when if its status changes; false if there is none any more: it was deleted or replaced.
 pub(crate) async fn update(
     modules: &Modules,
     call: &Call,
@@ -193,7 +193,12 @@ pub(crate) async fn update(
         if record.run != run {
             return Ok(false);
         }
+        let before = record.status;
         change(&mut record);
+        if record.status != before {
+            // What `micro status` shows as UPDATED: a long build is no part of how long it runs.
+            record.metadata.insert("started".to_owned(), now());
+        }
         match write(modules, call, &record, Some(version)).await {
             Err(error) if error.code() == Code::CONFLICT => {}
             written => return written.map(|()| true),

@@ -161,7 +161,10 @@ impl Runtime for RuntimeService {
             .ok()
             .filter(|since| *since > 0)
             .map(|seconds| seconds.saturating_mul(1000));
-        let count = u64::try_from(request.count).ok().filter(|count| *count > 0);
+        let count = match request.count {
+            0 => None,
+            count => Some(u64::try_from(count).unwrap_or(0)),
+        };
         let records = logs::records(&self.0, &call, key, count, since, request.stream).await?;
         Ok(Response::new(records))
     }
