@@ -23,6 +23,8 @@ tokio::task_local! {
 pub struct Context {
     headers: Arc<HeaderMap>,
     deadline: Option<Instant>,
+    /// Whether there is no caller whose account could be acted on.
+    own_account: bool,
 }
 
 impl Context {
@@ -34,7 +36,22 @@ impl Context {
         Self {
             headers: Arc::new(headers.clone()),
             deadline,
+            own_account: false,
         }
+    }
+
+    /// The context of a message with this header: it has no caller, so that its handler calls on
+    /// the service's own account.
+    pub(crate) fn of_message(headers: &HeaderMap) -> Self {
+        Self {
+            own_account: true,
+            ..Self::of(headers)
+        }
+    }
+
+    /// Whether calls are made on this process's own account unless they say otherwise.
+    pub(crate) fn is_own_account(&self) -> bool {
+        self.own_account
     }
 
     /// The context of the call being handled, if one is.

@@ -30,6 +30,7 @@
 pub mod auth;
 pub mod blob;
 mod body;
+pub mod broker;
 pub mod client;
 pub mod context;
 pub mod env;

@@ -112,6 +112,8 @@ fn compile_into<P: AsRef<Path>, I: AsRef<Path>>(
     fs::write(&path, descriptors.encode_to_vec())
         .map_err(|source| Error::Write { path, source })?;
     prost_build::Config::new()
+        // By its full name a message is found among the descriptors.
+        .enable_type_names()
         .out_dir(out)
         .prost_path("::micro::prost")
         .prost_types_path("::micro::prost_types")

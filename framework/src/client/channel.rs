@@ -133,6 +133,7 @@ impl ServiceChannel {
         let own = !explicit
             && match (self.options.account, &context) {
                 (Account::Own, _) | (Account::Callers, None) => true,
+                (Account::Callers, Some(context)) if context.is_own_account() => true,
                 (Account::Callers, Some(context)) => {
                     if let Some(token) = context.get(metadata::AUTHORIZATION)
                         && let Ok(mut token) = HeaderValue::try_from(token)

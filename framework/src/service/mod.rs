@@ -6,10 +6,12 @@ mod registration;
 mod serve;
 mod standard;
 mod stats;
+mod subscriptions;
 
 use std::{
     collections::{BTreeMap, HashMap},
     convert::Infallible,
+    fmt::Display,
     future::Future,
     io,
     net::SocketAddr,
@@ -25,6 +27,7 @@ use uuid::Uuid;
 
 use crate::{
     Client, Error,
+    broker::{FromMessage, Target, Types},
     client::Builder as ClientBuilder,
     env::Environment,
     logger,
@@ -32,6 +35,7 @@ use crate::{
 };
 use registration::Registration;
 use serve::App;
+use subscriptions::{Subscriber, Subscriptions};
 
 /// Where a service listens when nobody says otherwise.
 const ADDRESS: &str = "127.0.0.1:0";
@@ -122,6 +126,8 @@ pub struct Service {
     descriptors: Vec<Vec<u8>>,
     environment: Option<Environment>,
     client: Option<Client>,
+    subscribers: Vec<Subscriber>,
+    types: Types,
     problem: Option<Problem>,
 }
 
@@ -143,6 +149,8 @@ impl Service {
             descriptors: Vec::new(),
             environment: None,
             client: None,
+            subscribers: Vec::new(),
+            types: Types::default(),
             problem: None,
         }
     }
@@ -187,6 +195,7 @@ impl Service {
                 Ok(handlers) => {
                     self.handlers = handlers;
                     self.descriptors.push(descriptors.to_vec());
+                    self.types.add(pool);
                 }
                 Err(error) => self.problem = Some(Problem::Handlers(error)),
             },
@@ -194,6 +203,81 @@ impl Service {
                 let (handler, reason) = (S::NAME.to_owned(), error.to_string());
                 self.problem = Some(Problem::Descriptors { handler, reason });
             }
+        }
+        self
+    }
+
+    /// Handles the messages of a topic of the broker: every instance of the service gets each
+    /// message. They are handled one after the other, in the order in which they come.
+    ///
+    /// A handler takes [`Json`](crate::broker::Json) or [`Proto`](crate::broker::Proto) of a type
+    /// or a whole [`Message`](crate::broker::Message); what the publisher sent along is its
+    /// [`metadata`](crate::metadata). A message that is something else, an error and a panic are
+    /// logged, and the next message comes all the same. Messages are at most once: while the
+    /// service is away, or too slow, they are lost.
+    ///
+    /// ```
+    /// use micro::{Service, broker::Json, logger};
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Healthcheck { healthy: bool, service: String }
+    ///
+    /// let service = Service::new("monitor").subscribe("health", async |Json(check): Json<Healthcheck>| {
+    ///     if !check.healthy {
+    ///         logger::warn!("Service {} is not healthy", check.service);
+    ///     }
+    ///     Ok::<_, micro::Error>(())
+    /// });
+    /// # drop(service);
+    /// ```
+    pub fn subscribe<M, F, R, E>(self, topic: impl Into<String>, handler: F) -> Self
+    where
+        M: FromMessage,
+        F: Fn(M) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<(), E>> + Send + 'static,
+        E: Display,
+    {
+        self.subscriber(Target::new(topic, None), handler)
+    }
+
+    /// As [`Service::subscribe`], sharing the messages: each goes to one of those who name the same
+    /// queue for the topic. The service's own name is a good one, if its instances are to share.
+    pub fn subscribe_queue<M, F, R, E>(
+        self,
+        topic: impl Into<String>,
+        queue: impl Into<String>,
+        handler: F,
+    ) -> Self
+    where
+        M: FromMessage,
+        F: Fn(M) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<(), E>> + Send + 'static,
+        E: Display,
+    {
+        self.subscriber(Target::new(topic, Some(queue.into())), handler)
+    }
+
+    fn subscriber<M, F, R, E>(mut self, target: Target, handler: F) -> Self
+    where
+        M: FromMessage,
+        F: Fn(M) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<(), E>> + Send + 'static,
+        E: Display,
+    {
+        self.subscribers.push(Subscriber::new(target, handler));
+        self
+    }
+
+    /// Adds a descriptor set that no handler brings: that of messages which come as JSON and are
+    /// handled as [`Proto`](crate::broker::Proto).
+    pub fn descriptors(mut self, descriptors: &[u8]) -> Self {
+        match DescriptorPool::decode(descriptors) {
+            Ok(pool) => self.types.add(pool),
+            Err(error) if self.problem.is_none() => {
+                let (handler, reason) = ("messages".to_owned(), error.to_string());
+                self.problem = Some(Problem::Descriptors { handler, reason });
+            }
+            Err(_) => {}
         }
         self
     }
@@ -287,8 +371,18 @@ impl Service {
             let _ = stopped.wait_for(|stop| *stop).await;
         };
         let serving = serve::serve(listener, app.clone(), wait(stopped.clone()));
-        let registration = Registration::new(client, self.record(endpoints, advertised(local)));
-        let registered = registration.keep(wait(stopped));
+        let registration =
+            Registration::new(client.clone(), self.record(endpoints, advertised(local)));
+        let (subscribers, types) = (
+            std::mem::take(&mut self.subscribers),
+            std::mem::take(&mut self.types),
+        );
+        let mut subscriptions = Subscriptions::start(&client, subscribers, types, &stopped);
+        let tried = subscriptions.tried();
+        let registered = async {
+            tried.await;
+            registration.keep(wait(stopped)).await
+        };
         tokio::pin!(serving, registered, stop);
 
         tracing::info!(service = self.name, version = self.version, address = %local, "listening");
@@ -304,7 +398,8 @@ impl Service {
             tracing::info!(service = self.name, "stopping");
             // First out of the registry, then out of the calls in flight.
             registered.await?;
-            serving.await.map_err(|source| self.io(source))?;
+            let ((), served) = tokio::join!(subscriptions.end(), serving);
+            served.map_err(|source| self.io(source))?;
         }
         outcome
     }
