@@ -22,3 +22,15 @@ async fn store() {
     );
     assert!(server.stop().await.success());
 }
+
+#[tokio::test]
+async fn broker() {
+    let mut server = Server::start(&profile()).await;
+    let printed = run(&server, "broker").await.success();
+    assert_shows(
+        &printed,
+        "Service foo is healthy
+         Service bar is not healthy",
+    );
+    assert!(server.stop().await.success());
+}

@@ -1,4 +1,4 @@
-//! The core services `store`, `config`, `events` and `registry`, in this program: what they answer, and to whom.
+//! The core services `store`, `config`, `broker`, `events` and `registry`, in this program: what they answer, and to whom.
 
 #![allow(
     clippy::unwrap_used,
@@ -6,6 +6,7 @@
 )]
 
 mod blob;
+mod broker;
 mod config;
 mod events;
 mod registry;
