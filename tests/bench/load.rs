@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
-use http::{Request, Uri};
+use http::{HeaderValue, Request, Uri};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -96,17 +96,17 @@ impl Caller for HttpCaller {
     }
 }
 
-/// Makes one unary gRPC call again and again, on a connection that others may share.
+/// One method over one HTTP/2 connection, which callers may share.
 #[derive(Clone)]
-pub(crate) struct GrpcCaller {
+pub(crate) struct GrpcConnection {
     connection: http2::SendRequest<Full<Bytes>>,
     uri: Uri,
-    message: Bytes,
+    authorization: Option<HeaderValue>,
 }
 
-impl GrpcCaller {
-    /// A caller of `path` at `address` that sends this encoded message.
-    pub(crate) async fn connect(address: &str, path: &str, message: &[u8]) -> Result<Self> {
+impl GrpcConnection {
+    /// Connects to `address` to call `path`, with a token if there is one.
+    pub(crate) async fn open(address: &str, path: &str, token: Option<&str>) -> Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let (connection, driver) = http2::Builder::new(TokioExecutor::new())
@@ -115,35 +115,61 @@ impl GrpcCaller {
             .handshake(TokioIo::new(stream))
             .await?;
         tokio::spawn(driver);
-        let mut framed = vec![0];
-        framed.extend_from_slice(&u32::try_from(message.len())?.to_be_bytes());
-        framed.extend_from_slice(message);
+        let bearer = |token| HeaderValue::try_from(format!("Bearer {token}"));
         Ok(Self {
             connection,
             uri: format!("http://{address}{path}").parse()?,
-            message: framed.into(),
+            authorization: token.map(bearer).transpose()?,
+        })
+    }
+
+    /// One call with this encoded message; an error unless it succeeds.
+    pub(crate) async fn unary(&mut self, message: &[u8]) -> Result<()> {
+        let mut framed = vec![0];
+        framed.extend_from_slice(&u32::try_from(message.len())?.to_be_bytes());
+        framed.extend_from_slice(message);
+        let mut request = Request::post(self.uri.clone())
+            .header("content-type", "application/grpc+proto")
+            .header("te", "trailers");
+        if let Some(authorization) = &self.authorization {
+            request = request.header("authorization", authorization);
+        }
+        let request = request.body(Full::new(framed.into()))?;
+        self.connection.ready().await?;
+        let response = self.connection.send_request(request).await?;
+        let refused = response.headers().clone();
+        let body = response.into_body().collect().await?;
+        let facts = body.trailers().unwrap_or(&refused);
+        let status = facts.get("grpc-status").or(refused.get("grpc-status"));
+        ensure!(
+            status.is_some_and(|status| status == "0"),
+            "grpc-status {status:?}: {:?}",
+            facts.get("grpc-message")
+        );
+        Ok(())
+    }
+}
+
+/// Makes one unary gRPC call again and again.
+#[derive(Clone)]
+pub(crate) struct GrpcCaller {
+    connection: GrpcConnection,
+    message: &'static [u8],
+}
+
+impl GrpcCaller {
+    /// A caller of `path` at `address` that sends this encoded message.
+    pub(crate) async fn connect(address: &str, path: &str, message: &'static [u8]) -> Result<Self> {
+        let connection = GrpcConnection::open(address, path, None).await?;
+        Ok(Self {
+            connection,
+            message,
         })
     }
 }
 
 impl Caller for GrpcCaller {
     async fn call(&mut self) -> Result<()> {
-        let request = Request::post(self.uri.clone())
-            .header("content-type", "application/grpc+proto")
-            .header("te", "trailers")
-            .body(Full::new(self.message.clone()))?;
-        self.connection.ready().await?;
-        let response = self.connection.send_request(request).await?;
-        let refused = response.headers().get("grpc-status").cloned();
-        let body = response.into_body().collect().await?;
-        let status = body
-            .trailers()
-            .and_then(|trailers| trailers.get("grpc-status").cloned())
-            .or(refused);
-        ensure!(
-            status.as_ref().is_some_and(|status| status == "0"),
-            "grpc-status {status:?}"
-        );
-        Ok(())
+        self.connection.unary(self.message).await
     }
 }

@@ -5,8 +5,10 @@
 
 #![allow(clippy::print_stdout, reason = "the table is what this program is for")]
 
+mod at_scale;
 mod bare;
 mod boot;
+mod core;
 mod doors;
 mod load;
 mod store;
@@ -29,6 +31,12 @@ async fn measure(rows: &[String]) -> Result<()> {
     let mut table = table::Table::default();
     if wanted("store") {
         store::measure(&mut table).await.context("store")?;
+    }
+    if wanted("core store events broker") {
+        core::measure(&mut table).await.context("core services")?;
+    }
+    if wanted("scale: store at ten million records") {
+        at_scale::measure(&mut table).await.context("at scale")?;
     }
     if wanted("boot") {
         boot::measure(&mut table).await.context("boot")?;

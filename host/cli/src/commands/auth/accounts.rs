@@ -130,7 +130,13 @@ pub(super) async fn create(session: &Session<'_>, id: String, new: New) -> Resul
         .call("auth", "Auth.Generate", &request)
         .await
         .map_err(failed("Error creating account"))?;
-    let account = response.account.unwrap_or_default();
+    // The reference page shows type and metadata as they were asked for, not as the server filled
+    // them in (`user`, and when it was created).
+    let account = Account {
+        r#type: request.r#type,
+        metadata: request.metadata,
+        ..response.account.unwrap_or_default()
+    };
     Ok(Output::line(format!("Account created: {}", json(account)?)))
 }
 
