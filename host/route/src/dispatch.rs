@@ -17,7 +17,7 @@ use http::{
 };
 use micro_access::{Access, Caller};
 use micro_wire::{
-    Error,
+    Error, clipped,
     error::CLIENT_ID,
     metadata::{self, strip_hop_by_hop},
     path::MethodPath,
@@ -154,7 +154,7 @@ impl Dispatcher {
             self.routes.find(namespace, service).await
         };
         found.map(Target::Route).map_err(|error| {
-            let detail = format!("service {service}: {error}");
+            let detail = format!("service {}: {error}", clipped(service));
             match error {
                 NoRoute::Unknown => Error::not_found(CLIENT_ID, detail),
                 NoRoute::Registry(_) => Error::service_unavailable(CLIENT_ID, detail),

@@ -18,6 +18,6 @@ pub use crate::{
     describe::Descriptions,
     dispatch::{Dispatcher, Target},
     gather::{Gather, PAUSE, Tab},
-    routes::{NoRoute, Node, REFRESH_TIMEOUT, Route, Routes},
+    routes::{NoRoute, Node, REFRESH_TIMEOUT, Route, Routes, is_address},
     upstream::DIAL_TIMEOUT,
 };

@@ -6,7 +6,9 @@ use futures::future::{self, BoxFuture, FutureExt as _};
 use http::{Request, Response};
 use micro_access::Access;
 use micro_modules::{Module, ModuleHealth, Modules};
-use micro_wire::{Error, Handlers, error::CLIENT_ID, json::MethodsError, path::MethodPath};
+use micro_wire::{
+    Error, Handlers, clipped, error::CLIENT_ID, json::MethodsError, path::MethodPath,
+};
 use tokio::runtime::Handle;
 use tonic::body::Body;
 
@@ -159,7 +161,7 @@ impl CoreServices {
     pub fn call(&self, request: Request<Body>) -> BoxFuture<'static, Response<Body>> {
         let service = match MethodPath::parse(request.uri().path()) {
             Ok(path) => self.services.get(path.service).cloned().ok_or_else(|| {
-                let detail = format!("service {}: route not found", path.service);
+                let detail = format!("service {}: route not found", clipped(path.service));
                 Error::not_found(CLIENT_ID, detail)
             }),
             Err(error) => Err(error),

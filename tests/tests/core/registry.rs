@@ -171,6 +171,30 @@ async fn what_makes_no_sense_is_refused() {
         ),
         (with(|service| service.nodes[0].port = 70_000), "70000"),
         (
+            with(|service| service.nodes[0].address = "nowhere".to_owned()),
+            "not HOST:PORT",
+        ),
+        (
+            with(|service| service.name = "a/b".to_owned()),
+            "cannot be a service's",
+        ),
+        (
+            with(|service| service.name = "x".repeat(5000)),
+            "cannot be a service's",
+        ),
+        (
+            with(|service| service.version = "x".repeat(5000)),
+            "longer than 253 bytes",
+        ),
+        (
+            with(|service| service.options = options("a/b", 0)),
+            "cannot be a namespace",
+        ),
+        (
+            with(|service| service.options = options(&"x".repeat(5000), 0)),
+            "cannot be a namespace",
+        ),
+        (
             with(|service| service.options = options("", -1)),
             "-1 seconds",
         ),
@@ -181,6 +205,7 @@ async fn what_makes_no_sense_is_refused() {
     ] {
         let (code, detail) = error(id, client.register(wrong).await);
         assert!(code == 400 && detail.contains(text), "{detail}");
+        assert!(detail.len() < 400, "{detail}");
     }
     assert!(names(&mut client, "*").await.unwrap().is_empty());
     client
@@ -387,4 +412,31 @@ async fn the_server_itself_may_register_its_services() {
             .unwrap(),
         ["store"]
     );
+}
+
+#[tokio::test]
+async fn a_version_has_room_for_so_many_nodes() {
+    let core = Core::start().await;
+    let mut client = registry(core.by(admin("micro")));
+    let nodes = |from: usize, number: usize| {
+        let mut record = record("s", "n");
+        let node = record.nodes[0].clone();
+        record.nodes = (from..from + number)
+            .map(|n| Node {
+                id: format!("n{n}"),
+                ..node.clone()
+            })
+            .collect();
+        record
+    };
+    for tenth in 0..10 {
+        client.register(nodes(tenth * 100, 100)).await.unwrap();
+    }
+    let id = "registry.Registry.Register";
+    let (code, detail) = error(id, client.register(nodes(1000, 1)).await);
+    assert!(code == 400 && detail.contains("1000 nodes"), "{detail}");
+    let (code, detail) = error(id, client.register(nodes(0, 101)).await);
+    assert!(code == 400 && detail.contains("101 nodes"), "{detail}");
+    // Those that are there are renewed all the same.
+    client.register(nodes(900, 100)).await.unwrap();
 }

@@ -6,7 +6,7 @@ mod snapshot;
 mod watch;
 
 pub(crate) use node::InFlight;
-pub use node::Node;
+pub use node::{Node, is_address};
 pub use snapshot::Route;
 
 use std::{sync::Arc, time::Duration};

@@ -121,6 +121,12 @@ fn now() -> u64 {
     u64::try_from(EPOCH.elapsed().as_millis()).unwrap_or(u64::MAX - 1) + 1
 }
 
+/// Whether calls can be sent to a node with this address, which may hold its port itself or leave
+/// it to `port`.
+pub fn is_address(address: &str, port: i64) -> bool {
+    authority(address, port).is_some()
+}
+
 /// The authority of an address, which may hold its port itself or leave it to `port`.
 fn authority(address: &str, port: i64) -> Option<Authority> {
     let text = match (address.rsplit_once(':'), port) {

@@ -1,6 +1,7 @@
 //! The core service `registry`: which services exist in a domain, and where.
 
 mod events;
+mod limits;
 mod record;
 mod watch;
 
@@ -9,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 use micro_access::{Caller, namespace};
 use micro_modules::Modules;
 use micro_plugin_api::{
-    BoxStream,
+    BoxStream, Call,
     registry::{Filter, Service},
 };
 use micro_proto::registry::{
@@ -24,7 +25,7 @@ use self::events::Events;
 use crate::{Platform, error, request};
 
 /// The domain that stands for all of them.
-const EVERY_DOMAIN: &str = "*";
+const EVERY_DOMAIN: &str = namespace::EVERY;
 
 /// The handler `Registry`.
 pub(crate) fn handlers(platform: &Platform) -> Result<Handlers, MethodsError> {
@@ -75,13 +76,14 @@ fn writable(
 ) -> Result<(Service, Option<Duration>), Error> {
     let options = service.options.clone().unwrap_or_default();
     let domain = request::namespace_of(Some(&options.domain), caller).to_owned();
-    caller.authorize_admin(id, &domain)?;
+    caller.authorize(id, &domain)?;
     if domain == EVERY_DOMAIN {
         return Err(Error::bad_request(
             id,
             "a service belongs to one domain, not to `*`",
         ));
     }
+    caller.authorize_admin(id, &domain)?;
     if service.name.is_empty() {
         return Err(Error::bad_request(id, "Missing service name"));
     }
@@ -101,6 +103,30 @@ fn writable(
     })?;
     let ttl = (ttl > 0).then(|| Duration::from_secs(ttl));
     Ok((record::to_module(service, domain), ttl))
+}
+
+impl RegistryService {
+    /// Whether there is room for a record. Who renews one is not asked how many there are.
+    async fn check_room(&self, id: &str, call: &Call, service: &Service) -> Result<(), Error> {
+        let list = async |name: Option<String>| {
+            let filter = Filter {
+                domain: Some(service.domain.clone()),
+                name,
+            };
+            let listed = self.modules.registry().list(call, &filter).await;
+            listed.map_err(|failed| error::from_module(id, &failed))
+        };
+        let known = list(Some(service.name.clone())).await?;
+        let room = match limits::room(&known, service) {
+            Some(room) => room,
+            None if list(None).await?.len() < limits::MAX_RECORDS => Ok(()),
+            None => Err(format!(
+                "the domain has {} records, which is the most",
+                limits::MAX_RECORDS
+            )),
+        };
+        room.map_err(|detail| Error::bad_request(id, detail))
+    }
 }
 
 #[tonic::async_trait]
@@ -123,7 +149,8 @@ impl Registry for RegistryService {
         if services.is_empty() {
             return Err(Error::not_found(id, "service not found").into());
         }
-        let services = services.into_iter().map(record::to_proto).collect();
+        let mut services: Vec<_> = services.into_iter().map(record::to_proto).collect();
+        limits::fit(&mut services).map_err(|detail| Error::new(id, 413, detail))?;
         Ok(Response::new(GetResponse { services }))
     }
 
@@ -133,8 +160,13 @@ impl Registry for RegistryService {
     ) -> Result<Response<EmptyResponse>, Status> {
         let id = "registry.Registry.Register";
         let (caller, call) = (request::caller(&request), request::call(&request));
-        let (service, ttl) = writable(id, &caller, request.into_inner())?;
-        record::check_nodes(&service).map_err(|detail| Error::bad_request(id, detail))?;
+        let service = request.into_inner();
+        let checked = limits::check(&service);
+        let (service, ttl) = writable(id, &caller, service)?;
+        checked
+            .and_then(|()| record::check_nodes(&service))
+            .map_err(|detail| Error::bad_request(id, detail))?;
+        self.check_room(id, &call, &service).await?;
         let registered = self.modules.registry().register(&call, &service, ttl).await;
         registered.map_err(error::module(id))?;
         self.events.publish(EventType::Create, service);
@@ -164,7 +196,8 @@ impl Registry for RegistryService {
         let filter = readable(id, &caller, options.as_ref(), None)?;
         let listed = self.modules.registry().list(&call, &filter).await;
         let services = listed.map_err(error::module(id))?.into_iter();
-        let services = services.map(record::to_proto).collect();
+        let mut services: Vec<_> = services.map(record::to_proto).collect();
+        limits::fit(&mut services).map_err(|detail| Error::new(id, 413, detail))?;
         Ok(Response::new(ListResponse { services }))
     }
 

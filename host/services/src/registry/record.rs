@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use micro_plugin_api::registry::{Endpoint, Node, Service, Value};
 use micro_proto::registry as proto;
+use micro_wire::shown;
 
 /// The version of those who name none.
 const DEFAULT_VERSION: &str = "latest";
@@ -63,6 +64,15 @@ pub(super) fn check_nodes(service: &Service) -> Result<(), String> {
             return Err(format!(
                 "node `{}` of service `{name}` has no address",
                 node.id
+            ));
+        }
+        if !micro_route::is_address(&node.address, node.port)
+            && (0..=i64::from(u16::MAX)).contains(&node.port)
+        {
+            return Err(format!(
+                "node `{}` of service `{name}` has the address {}, which is not HOST:PORT",
+                node.id,
+                shown(&node.address)
             ));
         }
         if !(0..=i64::from(u16::MAX)).contains(&node.port) {

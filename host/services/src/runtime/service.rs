@@ -14,7 +14,7 @@ use micro_proto::runtime::{
     LogsRequest, ReadRequest, ReadResponse, Resource, Service, UpdateRequest, UpdateResponse,
     WatchEvent, WatchRequest, runtime_server::Runtime,
 };
-use micro_wire::Error;
+use micro_wire::{Error, clipped, shown};
 use tonic::{Request, Response, Status};
 
 use super::{
@@ -206,7 +206,7 @@ impl RuntimeService {
         match read {
             Ok(_) => Ok(()),
             Err(error) if error.code() == micro_plugin_api::Code::NOT_FOUND => Err(
-                Error::bad_request(id, format!("the source {key} was not uploaded")),
+                Error::bad_request(id, format!("the source {} was not uploaded", clipped(key))),
             ),
             Err(error) => Err(error::from_module(id, &error)),
         }
@@ -303,7 +303,8 @@ fn source_of(id: &str, source: &str, caller: &Caller) -> Result<(String, String)
         return Err(Error::bad_request(
             id,
             format!(
-                "the source {source:?} cannot be fetched; upload a folder, as `micro run ./folder` does"
+                "the source {} cannot be fetched; upload a folder, as `micro run ./folder` does",
+                shown(source)
             ),
         ));
     }
@@ -313,7 +314,10 @@ fn source_of(id: &str, source: &str, caller: &Caller) -> Result<(String, String)
 fn entrypoint_of(id: &str, entrypoint: &str) -> Result<PathBuf, Error> {
     let path = PathBuf::from(entrypoint);
     if !is_below(&path) {
-        let text = format!("the entrypoint {entrypoint} lies outside the source");
+        let text = format!(
+            "the entrypoint {} lies outside the source",
+            clipped(entrypoint)
+        );
         return Err(Error::bad_request(id, text));
     }
     Ok(path)

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use micro_wire::shown;
+
 /// The most characters of a name or a version.
 const LONGEST: usize = 128;
 
@@ -36,7 +38,8 @@ fn part(what: &str, text: &str) -> Result<(), String> {
     let begins_well = text.starts_with(|c: char| c.is_ascii_alphanumeric());
     if text.len() > LONGEST || !begins_well || !text.chars().all(allowed) {
         return Err(format!(
-            "the {what} {text:?} is not allowed: it begins with a letter or digit, goes on with those, `-`, `_` and `.`, and has at most {LONGEST} characters"
+            "the {what} {} is not allowed: it begins with a letter or digit, goes on with those, `-`, `_` and `.`, and has at most {LONGEST} characters",
+            shown(text)
         ));
     }
     Ok(())
@@ -52,7 +55,8 @@ pub(crate) fn environment(entries: &[String]) -> Result<BTreeMap<String, String>
             .ok_or("an environment variable must be given as NAME=VALUE")?;
         if name.is_empty() || name.contains('\0') || value.contains('\0') {
             return Err(format!(
-                "the environment variable {name:?} has no name or holds a NUL"
+                "the environment variable {} has no name or holds a NUL",
+                shown(name)
             ));
         }
         variables.insert(name.to_owned(), value.to_owned());
