@@ -10,7 +10,7 @@ use std::path::Path;
 
 use micro_loader::{LoadOptions, Loader, OPEN_DEADLINE};
 use micro_plugin_api::{Code, Error, Host, Result};
-use micro_plugin_conformance::{blob, broker, registry, store};
+use micro_plugin_conformance::{blob, broker, registry, store, stream};
 use micro_tests::{author_plugin, program};
 use tempfile::TempDir;
 
@@ -55,6 +55,10 @@ async fn the_memory_plugin_passes_every_suite() {
         .run(async || plugin.open(|it| it.blob()).await)
         .await;
     report.assert_passed();
+    let report = stream::suite()
+        .run(async || plugin.open(|it| it.stream()).await)
+        .await;
+    report.assert_passed();
     let report = broker::suite()
         .run(async || plugin.open(|it| it.broker()).await)
         .await;
@@ -69,12 +73,20 @@ async fn the_memory_plugin_passes_every_suite() {
 async fn the_file_plugin_passes_every_suite() {
     let plugin = Plugin::load(&program("libmicro_file.so"));
     assert_eq!(plugin.library.name(), "file");
+    assert_eq!(
+        plugin.library.manifest().modules,
+        ["store", "blob", "stream"]
+    );
     let report = store::suite()
         .run(async || plugin.open(|it| it.store()).await)
         .await;
     report.assert_passed();
     let report = blob::suite()
         .run(async || plugin.open(|it| it.blob()).await)
+        .await;
+    report.assert_passed();
+    let report = stream::suite()
+        .run(async || plugin.open(|it| it.stream()).await)
         .await;
     report.assert_passed();
 }
