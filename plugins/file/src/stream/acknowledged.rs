@@ -19,7 +19,8 @@ pub(super) struct Acknowledged {
 }
 
 impl Acknowledged {
-    /// Opens the note in the log's folder, and reads it.
+    /// Opens the note in the log's folder, and reads it. Waits for a writer of this process that
+    /// still finishes: two of them at once would write over each other.
     pub(super) fn open(folder: &Path) -> Result<(Self, u64)> {
         let path = folder.join("acknowledged");
         let file = OpenOptions::new()
@@ -29,6 +30,7 @@ impl Acknowledged {
             .truncate(false)
             .mode(0o600)
             .open(&path)
+            .and_then(|file| file.lock().map(|()| file))
             .map_err(|error| failed("open", &path, &error))?;
         let mut bytes = [0; 12];
         // One that is not whole is none: then every cut looks like that of a crash.

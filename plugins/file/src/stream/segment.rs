@@ -89,7 +89,7 @@ impl Segment {
                 contents,
             });
         }
-        let segment = file.scanned(usize::MAX)?;
+        let (segment, _) = file.scanned(usize::MAX)?;
         segment.write_index();
         Ok(segment)
     }
@@ -98,7 +98,10 @@ impl Segment {
     /// disk once, and brings it back to its last whole batch.
     pub(super) fn recover(folder: &Path, number: u32, acknowledged: u32) -> Result<Self> {
         let file = SegmentFile::open(folder, number)?;
-        let segment = file.scanned(acknowledged as usize)?;
+        let (segment, is_torn) = file.scanned(acknowledged as usize)?;
+        if !is_torn {
+            return Ok(segment);
+        }
         let (file, end) = (&segment.file, segment.contents.end);
         // What stands behind the end must not look like something later.
         let cut = file.file.set_len(u64::from(end));
@@ -142,7 +145,8 @@ impl SegmentFile {
         Ok(Self { number, path, file })
     }
 
-    fn scanned(self, acknowledged: usize) -> Result<Segment> {
+    /// The segment, by looking at all of it; and whether a write to it was cut off.
+    fn scanned(self, acknowledged: usize) -> Result<(Segment, bool)> {
         let bytes = std::fs::read(&self.path);
         let bytes = bytes.map_err(|error| failed("read", &self.path, &error))?;
         if u32::try_from(bytes.len()).is_err() {
@@ -162,10 +166,11 @@ impl SegmentFile {
                 "the last write to the log of events was cut off; it ends before that"
             );
         }
-        Ok(Segment {
+        let segment = Segment {
             file: Arc::new(self),
             contents: scan.contents,
-        })
+        };
+        Ok((segment, scan.is_torn))
     }
 
     /// Makes sure that there is room for the segment to grow to `size` bytes, so that a sync need
