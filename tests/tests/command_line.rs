@@ -1,8 +1,10 @@
 //! Transcripts of the command line against a real server: the sections "Config", "Env", "User" and "Store" of the
 //! reference page, and what their commands say when they refuse.
 
+use std::{collections::BTreeSet, fs, path::Path};
+
 use anyhow::Result;
-use micro_tests::{Ran, Server, assert_shows, profile};
+use micro_tests::{Ran, Server, ServerBuilder, assert_shows, profile, wait_for};
 
 /// Types a line: words, and words in single quotes.
 async fn micro(server: &Server, line: &str) -> Ran {
@@ -459,6 +461,76 @@ async fn a_service_is_described_and_asked_how_it_is() -> Result<()> {
     ] {
         fails(&server, line, code, message).await;
     }
+    assert!(server.stop().await.success());
+    Ok(())
+}
+
+/// The variables of the table in docs/service.md.
+fn documented() -> BTreeSet<String> {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("docs/service.md");
+    let text = fs::read_to_string(page).expect("the page is there");
+    let (_, section) = text
+        .split_once("## The environment of a service")
+        .expect("the page has that section");
+    let rows = section.lines().take_while(|line| !line.starts_with("## "));
+    let names = rows.filter_map(|row| Some(row.strip_prefix("| `")?.split_once('`')?.0.to_owned()));
+    names.collect()
+}
+
+#[tokio::test]
+async fn a_service_finds_the_environment_that_the_docs_list() -> Result<()> {
+    let builder = ServerBuilder::new(&profile()).env("HUSH", "of the server alone");
+    let manifest = builder.write("bare/micro.toml", "run = ['env']\n");
+    let folder = manifest
+        .parent()
+        .expect("in a folder")
+        .display()
+        .to_string();
+    let mut server = builder.start().await;
+    server.login().await;
+    // It prints its environment and ends, which is no way for a service to behave.
+    let ran = server
+        .micro(["run", "--env_vars=MINE=1", folder.as_str()])
+        .await;
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let mut expected = documented();
+    assert!(expected.contains("MICRO_AUTH_SECRET"), "{expected:?}");
+    expected.insert("MINE".to_owned());
+    let found = wait_for("the service's log", || async {
+        let printed = micro(&server, "logs -n 100 bare").await.success();
+        let names = printed.lines().filter_map(|line| line.split_once('='));
+        let names: BTreeSet<String> = names.map(|(name, _)| name.to_owned()).collect();
+        (names.len() >= expected.len()).then_some(names)
+    })
+    .await;
+    assert_eq!(found, expected);
+    assert!(server.stop().await.success());
+    Ok(())
+}
+
+#[tokio::test]
+async fn events_and_the_broker_are_commands_too() -> Result<()> {
+    let mut server = Server::start(&profile()).await;
+    server.login().await;
+    assert_shows(
+        &micro(&server, "events --help").await.success(),
+        "NAME: micro events VERSION: latest USAGE: micro events [command]
+         COMMANDS: consume publish read store read store write stream consume stream publish stream publishBatch",
+    );
+    // {"a":1}, since bytes are typed in base64.
+    let publish = "events publish --topic=chat --payload=eyJhIjoxfQ==";
+    assert_shows(&micro(&server, publish).await.success(), r#"{ "id": "…" }"#);
+    assert_shows(
+        &micro(&server, "events read --topic=chat").await.success(),
+        r#"{ "events": [ { "id": "…", "topic": "chat", "metadata": {}, "payload": "eyJhIjoxfQ==",
+             "timestamp": "…", "attempt": 0 } ] }"#,
+    );
+    let publish = "broker publish --topic=health --message_body=eyJhIjoxfQ==";
+    assert_shows(&micro(&server, publish).await.success(), "{}");
+    assert_shows(
+        &micro(&server, "config get nosuch").await.stderr,
+        "Not found",
+    );
     assert!(server.stop().await.success());
     Ok(())
 }
