@@ -60,6 +60,12 @@ impl Admitted {
         (request, self.target, self.caller)
     }
 
+    /// Between the service and a client that speaks this language, if they need it.
+    pub(crate) fn translation(&self, language: Language) -> Option<Translation> {
+        let translation = self.translation.as_ref();
+        translation.filter(|_| language == Language::Json).cloned()
+    }
+
     /// `service:Foo.Bar`, as errors name it.
     fn name(&self) -> String {
         let path = self.uri.path().trim_start_matches('/');
@@ -163,10 +169,7 @@ impl Answers {
             true => Language::Proto,
             false => Language::Json,
         };
-        if language == Language::Proto {
-            admitted.translation = None;
-        }
-        let translation = admitted.translation.clone();
+        let translation = admitted.translation(language);
         let message = match &translation {
             Some(translation) => translation.request(message).await?,
             None => message,
@@ -194,11 +197,14 @@ impl Answers {
                 let response = dispatcher.send(&target, caller, request).await?;
                 Messages::of(response, translation)?.begun().await
             };
-            let answer = streaming::answer(format, Box::pin(opening)).await?;
+            let answer = streaming::answer(format, Box::pin(opening))
+                .await
+                .map_err(|error| clearer(error, &name))?;
             return Ok(answer.map(Either::Right));
         }
         let response = self.dispatcher.send(&target, caller, request).await?;
-        match reply::message(response, translation).await? {
+        let outcome = reply::message(response, translation).await;
+        match outcome.map_err(|error| clearer(error, &name))? {
             Outcome::Stream => Err(undeclared(&name)),
             Outcome::Message(message) if language == Language::Proto => {
                 let mut answer = Response::new(Either::Left(Full::new(message)));
@@ -211,6 +217,21 @@ impl Answers {
             Outcome::Message(message) => Ok(json(StatusCode::OK, message)),
         }
     }
+}
+
+/// The same error, clearer about what is unknown: for a method that a service does not have, the
+/// one knows no service `Foo.Bar`, and others say nothing at all.
+pub(crate) fn clearer(mut error: Error, name: &str) -> Error {
+    let Some((service, endpoint)) = name.split_once(':') else {
+        return error;
+    };
+    let (handler, method) = endpoint.split_once('.').unwrap_or((endpoint, ""));
+    let unknown = format!("unknown service {endpoint}");
+    let silent = error.code == 404 && error.detail == tonic::Code::Unimplemented.description();
+    if error.detail == unknown || silent {
+        error.detail = format!("{unknown}: {service} has no method {method} in {handler}");
+    }
+    error
 }
 
 /// The error of a method that answers more than once although the registry does not say so.
@@ -243,5 +264,28 @@ fn call_uri(path: &MethodPath<'_>) -> Result<Uri, Error> {
             micro_wire::error::CLIENT_ID,
             format!("service {service}: route not found"),
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_methods() {
+        for (code, detail, clear) in [
+            (404, "unknown service Foo.Bar", true),
+            (404, tonic::Code::Unimplemented.description(), true),
+            (404, "unknown service Foo", false),
+            (404, "no such user", false),
+            (501, tonic::Code::Unimplemented.description(), false),
+        ] {
+            let error = clearer(Error::new("x", code, detail), "foo:Foo.Bar");
+            let want = match clear {
+                true => "unknown service Foo.Bar: foo has no method Bar in Foo",
+                false => detail,
+            };
+            assert_eq!(error.detail, want);
+        }
     }
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::{
     node::{nobody, node},
     platform::{Door, Platform},
-    service::{Hello, Reply, endpoints, helloworld},
+    service::{Hello, Reply, endpoints, helloworld, plain},
 };
 
 async fn open(settings: Settings) -> (Platform, Door) {
@@ -118,6 +118,12 @@ async fn calls_that_succeed() {
             "Hello a,b",
         ),
         (
+            // As `curl -d` sends it.
+            &format!("POST /helloworld/call?name=Q{form}"),
+            " {\"name\":\"J\"}",
+            "Hello J",
+        ),
+        (
             &format!("POST /helloworld/call?name=Q{form}"),
             "",
             "Hello Q",
@@ -203,6 +209,7 @@ async fn calls_that_fail() {
     };
     let (_platform, door) = open(settings).await;
     let xml = "\ncontent-type: application/xml";
+    let form = "\ncontent-type: application/x-www-form-urlencoded";
     for (request, body, status, detail) in [
         (
             "POST /helloworld/call",
@@ -244,7 +251,13 @@ async fn calls_that_fail() {
             "GET /helloworld/nosuch",
             b"",
             404,
-            "unknown service Helloworld.Nosuch",
+            "unknown service Helloworld.Nosuch: helloworld has no method Nosuch in Helloworld",
+        ),
+        (
+            &format!("POST /helloworld/call{form}"),
+            b"{\"name\"",
+            400,
+            "the body is not valid JSON",
         ),
         (
             "GET /nosuch/call",
@@ -479,4 +492,65 @@ async fn the_same_over_http2() {
         .unwrap();
     assert_eq!(answer.head.status, 200);
     assert_eq!(answer.body, r#"{"msg":"Hello Two"}"#);
+}
+
+#[tokio::test]
+async fn plain_grpc_services_are_spoken_to_in_protobuf() {
+    let platform = Platform::start().await;
+    // Its package is another than its name here, and it has registered no endpoints.
+    platform.register("greeter", &[plain().await]).await;
+    let door = platform.gateway().await;
+    for (request, body, status, want) in [
+        (
+            "GET /greeter/helloworld/call?name=Joe",
+            "",
+            200,
+            "{\"msg\":\"Hello Joe\"}",
+        ),
+        (
+            "POST /greeter/helloworld/call",
+            "{\"name\":5}",
+            200,
+            "{\"msg\":\"Hello 5\"}",
+        ),
+        (
+            "GET /greeter/helloworld/stream?count=2",
+            "",
+            200,
+            "{\"msg\":\"0\"}{\"msg\":\"1\"}",
+        ),
+        (
+            "POST /greeter/helloworld/call",
+            "{\"name\":{\"a\":1}}",
+            400,
+            "name",
+        ),
+        (
+            "POST /greeter/helloworld/call",
+            "{\"name\":\"error\"}",
+            409,
+            "taken already",
+        ),
+    ] {
+        let answer = send(&door, request, body).await;
+        assert_eq!(answer.status, status, "{request}: {}", answer.text());
+        match status {
+            200 => assert_eq!(answer.text(), want, "{request}"),
+            _ => assert_error(&answer, request, status, want),
+        }
+    }
+    // Protobuf passes as it is.
+    let hello = Hello {
+        name: "P".into(),
+        count: 0,
+    };
+    let request = "POST /greeter/helloworld/call\ncontent-type: application/protobuf";
+    let answer = send(&door, request, hello.encode_to_vec()).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(Reply::decode(answer.body).unwrap().msg, "Hello P");
+    let long = "x".repeat(1024 * 1024);
+    let body = json!({"name": long}).to_string();
+    let answer = send(&door, "POST /greeter/helloworld/call", body).await;
+    let msg = answer.json().unwrap()["msg"].as_str().unwrap().len();
+    assert_eq!(msg, long.len() + "Hello ".len());
 }

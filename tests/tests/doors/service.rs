@@ -4,7 +4,7 @@ use std::{convert::Infallible, net::SocketAddr, pin::Pin, task::Poll};
 
 use futures::{Stream, StreamExt, future::BoxFuture, stream};
 use http::{Request, Response};
-use hyper::service::service_fn;
+use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use micro_plugin_api::registry;
 use micro_wire::{Handlers, frame::MAX_MESSAGE};
@@ -196,14 +196,49 @@ pub(crate) async fn helloworld(alpha: bool) -> SocketAddr {
         true => handlers.add_standard(reflection.build_v1alpha().unwrap()),
         false => handlers.add_standard(reflection.build_v1().unwrap()),
     };
+    serve(move |request| {
+        let handlers = handlers.clone();
+        async move { handlers.answer(request).await }
+    })
+    .await
+}
+
+/// A node of `helloworld` as any gRPC server is one: with reflection, but without a word of JSON.
+pub(crate) async fn plain() -> SocketAddr {
+    let set = pool().encode_to_vec();
+    let reflection =
+        tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(&set);
+    let reflection = reflection.build_v1().unwrap();
+    serve(move |request| {
+        let mut reflection = reflection.clone();
+        async move {
+            let request = request.map(Body::new);
+            let answer = match request.uri().path().starts_with("/grpc.reflection.v1.") {
+                true => reflection.call(request).await,
+                false => Helloworld.call(request).await,
+            };
+            match answer {
+                Ok(response) => response,
+                Err(never) => match never {},
+            }
+        }
+    })
+    .await
+}
+
+async fn serve<F, Fut>(answer: F) -> SocketAddr
+where
+    F: Fn(Request<Incoming>) -> Fut + Clone + Send + 'static,
+    Fut: Future<Output = Response<Body>> + Send + 'static,
+{
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((socket, _)) = listener.accept().await {
-            let handlers = handlers.clone();
+            let answer = answer.clone();
             let service = service_fn(move |request| {
-                let handlers = handlers.clone();
-                async move { Ok::<_, Infallible>(handlers.answer(request).await) }
+                let answer = answer(request);
+                async move { Ok::<_, Infallible>(answer.await) }
             });
             let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
             tokio::spawn(server.serve_connection(TokioIo::new(socket), service));

@@ -170,7 +170,7 @@ mod tests {
         let answer = handshake.accept();
         assert_eq!(answer.status(), 101);
         let accept = &answer.headers()[SEC_WEBSOCKET_ACCEPT];
-        assert_eq!(accept, "s3pPLBMxiTxaQ9kYGzzhZRbK+xOo=");
+        assert_eq!(accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
         assert!(!answer.headers().contains_key(SEC_WEBSOCKET_PROTOCOL));
     }
 

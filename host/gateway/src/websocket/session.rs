@@ -184,18 +184,14 @@ impl Call {
             }
         }
         let language = reader.language.unwrap_or(Language::Json);
-        let mut admitted = self.admitted;
-        if language == Language::Proto {
-            admitted.translation = None;
-        }
-        let translation = admitted.translation.clone();
+        let translation = self.admitted.translation(language);
         let heard = reader.heard.subscribe();
         let (requests, body) = mpsc::channel(1);
         let body = Requests {
             requests: body,
             charge: None,
         };
-        let (request, target, caller) = admitted.request(language, body);
+        let (request, target, caller) = self.admitted.request(language, body);
         let dispatcher = self.dispatcher;
         let opening = Box::pin(async move {
             let response = dispatcher.send(&target, caller, request).await?;
