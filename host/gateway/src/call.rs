@@ -65,14 +65,6 @@ impl Admitted {
         let translation = self.translation.as_ref();
         translation.filter(|_| language == Language::Json).cloned()
     }
-
-    /// `service:Foo.Bar`, as errors name it.
-    fn name(&self) -> String {
-        let path = self.uri.path().trim_start_matches('/');
-        let (service, method) = path.split_once('/').unwrap_or((path, ""));
-        let (service, handler) = service.rsplit_once('.').unwrap_or((service, ""));
-        format!("{service}:{handler}.{method}")
-    }
 }
 
 /// How messages are written.
@@ -174,15 +166,15 @@ impl Answers {
             Some(translation) => translation.request(message).await?,
             None => message,
         };
-        let name = admitted.name();
         let streams = admitted.shape != Shape::Unary;
         if streams && language == Language::Proto {
             return Err(Error::new(
                 ID,
                 415,
                 format!(
-                    "{name} streams, and messages of protobuf have no borders in an HTTP body: \
-                     send JSON, open a websocket, or call it over gRPC"
+                    "{} streams, and messages of protobuf have no borders in an HTTP body: \
+                     send JSON, open a websocket, or call it over gRPC",
+                    name(called)
                 ),
             ));
         }
@@ -199,13 +191,13 @@ impl Answers {
             };
             let answer = streaming::answer(format, Box::pin(opening))
                 .await
-                .map_err(|error| clearer(error, &name))?;
+                .map_err(|error| clearer(error, called))?;
             return Ok(answer.map(Either::Right));
         }
         let response = self.dispatcher.send(&target, caller, request).await?;
         let outcome = reply::message(response, translation).await;
-        match outcome.map_err(|error| clearer(error, &name))? {
-            Outcome::Stream => Err(undeclared(&name)),
+        match outcome.map_err(|error| clearer(error, called))? {
+            Outcome::Stream => Err(undeclared(called)),
             Outcome::Message(message) if language == Language::Proto => {
                 let mut answer = Response::new(Either::Left(Full::new(message)));
                 if let Some(content_type) = content_type {
@@ -221,26 +213,44 @@ impl Answers {
 
 /// The same error, clearer about what is unknown: for a method that a service does not have, the
 /// one knows no service `Foo.Bar`, and others say nothing at all.
-pub(crate) fn clearer(mut error: Error, name: &str) -> Error {
-    let Some((service, endpoint)) = name.split_once(':') else {
-        return error;
+fn clearer(mut error: Error, called: &Called) -> Error {
+    let Called {
+        service,
+        handler,
+        method,
+    } = called;
+    let of_method = |detail: &str| {
+        let endpoint = detail.strip_prefix("unknown service ");
+        let parts = endpoint.and_then(|endpoint| endpoint.split_once('.'));
+        parts == Some((handler, method))
     };
-    let (handler, method) = endpoint.split_once('.').unwrap_or((endpoint, ""));
-    let unknown = format!("unknown service {endpoint}");
     let silent = error.code == 404 && error.detail == tonic::Code::Unimplemented.description();
-    if error.detail == unknown || silent {
-        error.detail = format!("{unknown}: {service} has no method {method} in {handler}");
+    if of_method(&error.detail) || silent {
+        error.detail = format!(
+            "unknown service {handler}.{method}: {service} has no method {method} in {handler}"
+        );
     }
     error
 }
 
+/// `service:Foo.Bar`, as errors name it.
+fn name(called: &Called) -> String {
+    let Called {
+        service,
+        handler,
+        method,
+    } = called;
+    format!("{service}:{handler}.{method}")
+}
+
 /// The error of a method that answers more than once although the registry does not say so.
-pub(crate) fn undeclared(name: &str) -> Error {
+fn undeclared(called: &Called) -> Error {
     Error::not_implemented(
         ID,
         format!(
-            "{name} answers with several messages, but is not registered as a stream: \
-             give its endpoint the metadata stream=true"
+            "{} answers with several messages, but is not registered as a stream: \
+             give its endpoint the metadata stream=true",
+            name(called)
         ),
     )
 }
@@ -280,7 +290,12 @@ mod tests {
             (404, "no such user", false),
             (501, tonic::Code::Unimplemented.description(), false),
         ] {
-            let error = clearer(Error::new("x", code, detail), "foo:Foo.Bar");
+            let called = Called {
+                service: "foo".into(),
+                handler: "Foo".into(),
+                method: "Bar".into(),
+            };
+            let error = clearer(Error::new("x", code, detail), &called);
             let want = match clear {
                 true => "unknown service Foo.Bar: foo has no method Bar in Foo",
                 false => detail,
