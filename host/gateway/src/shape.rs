@@ -30,6 +30,10 @@ impl Shape {
     }
 }
 
+/// Methods that take more requests than their descriptors say: whoever consumes events may send
+/// acknowledgements after the first message.
+const TAKE_MORE: [&str; 2] = ["/events.Stream/Consume", "/events.Events/Consume"];
+
 /// By path, `/store.Store/List`.
 static METHODS: LazyLock<HashMap<String, Shape>> = LazyLock::new(|| {
     let pool = micro_proto::descriptor_pool();
@@ -37,7 +41,11 @@ static METHODS: LazyLock<HashMap<String, Shape>> = LazyLock::new(|| {
     for service in pool.services() {
         for method in service.methods() {
             let path = format!("/{}/{}", service.full_name(), method.name());
-            methods.insert(path, Shape::of(&method));
+            let shape = match TAKE_MORE.contains(&path.as_str()) {
+                true => Shape::Streams,
+                false => Shape::of(&method),
+            };
+            methods.insert(path, shape);
         }
     }
     methods
@@ -59,6 +67,7 @@ mod tests {
             ("/store.Store/List", Shape::Answers),
             ("/store.BlobStore/Write", Shape::Streams),
             ("/runtime.Source/Upload", Shape::Streams),
+            ("/events.Stream/Consume", Shape::Streams),
             ("/nosuch.Service/Method", Shape::Unary),
         ] {
             assert_eq!(of_core(path), shape, "{path}");
