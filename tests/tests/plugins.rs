@@ -10,7 +10,11 @@ use std::path::Path;
 
 use micro_loader::{LoadOptions, Loader, OPEN_DEADLINE};
 use micro_plugin_api::{Code, Error, Host, Result};
-use micro_plugin_conformance::{blob, broker, registry, store, stream};
+use micro_plugin_conformance::{
+    blob, broker, registry,
+    runtime::{self, Programs, Subject},
+    store, stream,
+};
 use micro_tests::{author_plugin, program};
 use tempfile::TempDir;
 
@@ -87,6 +91,21 @@ async fn the_file_plugin_passes_every_suite() {
     report.assert_passed();
     let report = stream::suite()
         .run(async || plugin.open(|it| it.stream()).await)
+        .await;
+    report.assert_passed();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_process_plugin_passes_its_suite() {
+    let plugin = Plugin::load(&program("libmicro_process.so"));
+    assert_eq!(plugin.library.manifest().modules, ["runtime"]);
+    let path = std::env::var("PATH").unwrap();
+    let programs = Programs::local(plugin.folder.path(), &path);
+    let report = runtime::suite()
+        .run(async || {
+            let handle = plugin.open(|it| it.runtime()).await?;
+            Ok(Subject::new(handle, programs.clone()))
+        })
         .await;
     report.assert_passed();
 }

@@ -150,14 +150,16 @@ impl Log {
         }
         let mut end = front;
         if from > 0 || !take_front(&file, front) {
-            // Until there is nothing more, since what comes now is lost.
-            while kept > 0 {
-                let more = copy_range(&file, end, u64::MAX, &mut copy)?;
-                if more == 0 {
-                    break;
+            if kept > 0 {
+                // Until there is nothing more, since what comes now is lost.
+                loop {
+                    let more = copy_range(&file, end, u64::MAX, &mut copy)?;
+                    if more == 0 {
+                        break;
+                    }
+                    end += more;
+                    length += more;
                 }
-                end += more;
-                length += more;
             }
             end = end.max(file.metadata()?.len());
             file.set_len(0)?;
