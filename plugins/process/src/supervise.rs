@@ -197,12 +197,21 @@ impl Supervisor {
 
     /// Ends it whole, and forgets it. Without a grace, because nobody holds the table any more, it
     /// goes on without a supervisor.
-    async fn end(self, mut leader: Leader, grace: Option<Duration>) {
-        let Some(grace) = grace else {
+    async fn end(mut self, mut leader: Leader, grace: Option<Duration>) {
+        let Some(mut grace) = grace else {
             return;
         };
         let tree = self.tree(leader.identity());
-        if tree.end(grace).await {
+        let by_force = loop {
+            tokio::select! {
+                by_force = tree.end(grace) => break by_force,
+                // Somebody is in more of a hurry.
+                Ok(()) = self.stop.changed() => {
+                    grace = self.stop.borrow_and_update().unwrap_or(grace);
+                }
+            }
+        };
+        if by_force {
             let service = &self.note.spec.key;
             tracing::warn!(%service, ?grace, "did not end in time and was killed");
         }

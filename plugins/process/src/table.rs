@@ -122,14 +122,17 @@ impl Table {
         Ok(true)
     }
 
-    /// Asks the supervisor of an instance to end it, unless somebody did already; its id.
+    /// Asks the supervisor of an instance to end it; its id. If somebody did already, the shorter
+    /// grace counts.
     pub(crate) fn begin_stop(&self, key: &InstanceKey, grace: Duration) -> Option<String> {
         let entries = self.lock();
         let entry = entries.get(key)?;
         entry.stop.send_if_modified(|stop| {
-            let first = stop.is_none();
-            *stop = stop.or(Some(grace));
-            first
+            let is_shorter = stop.is_none_or(|before| grace < before);
+            if is_shorter {
+                *stop = Some(grace);
+            }
+            is_shorter
         });
         Some(entry.id.clone())
     }

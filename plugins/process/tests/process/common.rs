@@ -23,6 +23,11 @@ pub(crate) struct Bench {
 }
 
 pub(crate) async fn bench() -> Bench {
+    bench_with(Settings::default()).await
+}
+
+/// With these settings, but a hurry that tests have.
+pub(crate) async fn bench_with(settings: Settings) -> Bench {
     let folder = tempfile::tempdir().unwrap();
     let host = Host::new(
         "process",
@@ -32,7 +37,7 @@ pub(crate) async fn bench() -> Bench {
     let settings = Settings {
         shutdown_grace_ms: 2_000,
         log_poll_ms: 10,
-        ..Settings::default()
+        ..settings
     };
     let runtime = ProcessRuntime::open(settings, host).await.unwrap();
     Bench {

@@ -3,14 +3,15 @@
 use std::{fs, io::Write, os::unix::fs::PermissionsExt};
 
 use super::{
-    common::{Bench, bench, call, grace, key},
-    wait::PATIENCE,
+    common::{Bench, bench, bench_with, call, grace, key, written},
+    wait::{PATIENCE, until},
 };
 use futures::StreamExt;
 use micro_plugin_api::{
     BoxStream, Code, Result,
     runtime::{LogLine, LogOptions},
 };
+use micro_process::Settings;
 
 async fn follow(bench: &Bench, name: &str, tail: Option<u64>) -> BoxStream<Result<LogLine>> {
     let options = LogOptions {
@@ -151,4 +152,71 @@ async fn no_logs_is_not_found() {
         error.message().contains("nosuch@latest in micro"),
         "{error}"
     );
+}
+
+/// The bytes of all files of a log.
+fn size(bench: &Bench, name: &str) -> (usize, u64) {
+    let log = bench.log(name);
+    let entries = fs::read_dir(log.parent().unwrap()).unwrap();
+    let sizes = entries.flatten().filter_map(|entry| {
+        let is_log = !entry.file_name().to_str()?.ends_with(".times");
+        is_log.then(|| entry.metadata().map_or(0, |meta| meta.len()))
+    });
+    sizes.fold((0, 0), |(files, bytes), size| (files + 1, bytes + size))
+}
+
+#[tokio::test]
+async fn a_full_log_turns_while_it_is_followed() {
+    let settings = Settings {
+        log_file_bytes: 65_536,
+        log_files: 3,
+        ..Settings::default()
+    };
+    let bench = bench_with(settings).await;
+    // Less than three files, so that nothing has to go.
+    let script = "i=0; while [ $i -lt 14000 ]; do echo line $i; i=$((i+1)); done; exec sleep 60";
+    bench.shell("turns", script).await;
+    let mut lines = follow(&bench, "turns", None).await;
+    for number in 0..14_000 {
+        assert_eq!(next(&mut lines).await, format!("line {number}"));
+    }
+    until(async || (size(&bench, "turns").0 == 3).then_some(())).await;
+    let last = ["line 13998", "line 13999"];
+    assert_eq!(bench.lines("turns", Some(2)).await, last);
+    assert_eq!(bench.lines("turns", None).await.len(), 14_000);
+    bench.runtime.shutdown(&call()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_flood_keeps_to_its_bounds() {
+    let settings = Settings {
+        log_file_bytes: 65_536,
+        log_files: 2,
+        ..Settings::default()
+    };
+    let bench = bench_with(settings).await;
+    bench
+        .shell("flood", "yes flood | head -c 60000000; exec sleep 60")
+        .await;
+    until(async || {
+        let (files, bytes) = size(&bench, "flood");
+        let last = bench.lines("flood", Some(2)).await;
+        let is_over = last == ["flood", "flood"] && files == 2;
+        (is_over && bytes <= 3 * 65_536).then_some(())
+    })
+    .await;
+    // And without an end of line.
+    bench
+        .shell(
+            "endless",
+            "head -c 20000000 /dev/zero; echo > over; exec sleep 60",
+        )
+        .await;
+    written(&bench.folder.path().join("over")).await;
+    until(async || {
+        let (_, bytes) = size(&bench, "endless");
+        (bytes > 0 && bytes <= 3 * 65_536).then_some(())
+    })
+    .await;
+    bench.runtime.shutdown(&call()).await.unwrap();
 }
