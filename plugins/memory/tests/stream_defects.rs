@@ -127,6 +127,7 @@ impl Stream for Bad {
                     ..
                 },
             ) => {
+                // Not a wait: the defect is that this much time passes.
                 let wait = tokio::time::sleep(wait).into_stream();
                 let wait = wait.filter_map(|()| std::future::ready(None));
                 wait.chain(deliveries).boxed()

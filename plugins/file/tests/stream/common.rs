@@ -14,8 +14,7 @@ use micro_plugin_api::{
 };
 use tempfile::TempDir;
 
-/// Longer than anything here takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+use super::wait::PATIENCE;
 
 pub(crate) const TOPIC: &str = "micro/topic";
 
@@ -110,13 +109,4 @@ pub(crate) async fn member(
 pub(crate) async fn next(consumer: &mut BoxStream<Result<Delivery>>) -> Delivery {
     let next = tokio::time::timeout(PATIENCE, consumer.next()).await;
     next.expect("in time").expect("no end").expect("a delivery")
-}
-
-/// Waits until something holds.
-pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let begun = std::time::Instant::now();
-    while !holds().await {
-        assert!(begun.elapsed() < PATIENCE, "not in time: {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
 }

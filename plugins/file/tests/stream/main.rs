@@ -4,3 +4,4 @@ mod common;
 mod damage;
 mod restart;
 mod retention;
+mod wait;

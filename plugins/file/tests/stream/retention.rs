@@ -8,7 +8,10 @@ use micro_plugin_api::{
     stream::{HistoryQuery, NewEvent, Start},
 };
 
-use super::common::{Folder, TOPIC, eventually, history, member, next, publish, text};
+use super::{
+    common::{Folder, TOPIC, history, member, next, publish, text},
+    wait::eventually,
+};
 
 const MIB: usize = 1 << 20;
 
