@@ -1,6 +1,8 @@
 //! Services over the ends of their processes and of their server: restarted, taken over, brought
 //! back, and never two of one.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
 use micro_tests::{Server, ServerBuilder, program, wait_for};
