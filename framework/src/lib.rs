@@ -25,16 +25,18 @@
 //!
 //! `micro run` builds it, gives it its environment and account, and shows whether it answers. Other
 //! services are called with [`client()`], errors are answered with [`errors`], and [`store`],
-//! [`blob`], [`registry`], [`auth`] and [`runtime`] are the platform's own services.
+//! [`blob`], [`config`], [`events`], [`registry`], [`auth`] and [`runtime`] are the platform's own services.
 
 pub mod auth;
 pub mod blob;
 mod body;
 pub mod broker;
 pub mod client;
+pub mod config;
 pub mod context;
 pub mod env;
 pub mod errors;
+pub mod events;
 pub mod logger;
 mod macros;
 pub mod metadata;

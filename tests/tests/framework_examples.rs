@@ -34,3 +34,41 @@ async fn broker() {
     );
     assert!(server.stop().await.success());
 }
+
+#[tokio::test]
+async fn config() {
+    let mut server = Server::start(&profile()).await;
+    let printed = run(&server, "config").await.success();
+    assert_shows(
+        &printed,
+        r#"key.subkey: hello
+           scanned: Key { subkey: "hello", subkey1: 42 }
+           key: {"subkey":"hello","subkey1":42,"timeout":"1m30s"}
+           timeout: 90s
+           retries: 3
+           hidden: [secret]
+           shown: hunter2
+           changed: world
+           exists: false"#,
+    );
+    assert!(server.stop().await.success());
+}
+
+#[tokio::test]
+async fn events() {
+    let mut server = Server::start(&profile()).await;
+    let printed = run(&server, "events").await.success();
+    for line in [
+        "received from somebody: hello",
+        "received from jane: how are you?",
+        "not now: hello",
+        "dealt with: hello",
+        "dealt with: how are you?",
+        "history: how are you?",
+        "history: one",
+        "history: two",
+    ] {
+        assert!(printed.contains(line), "{printed}");
+    }
+    assert!(server.stop().await.success());
+}

@@ -390,3 +390,34 @@ async fn force_replaces_and_a_kill_ends_a_build() {
         .unwrap();
     assert!(bench.read("slow").await.is_none());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_happens_to_a_service_is_an_event() {
+    let bench = Bench::new().await;
+    bench.run("told", &[("run", WAITS)]).await;
+    bench.update("told").await.unwrap();
+    bench.delete("told").await.unwrap();
+    // What does not happen is not told.
+    bench.delete("told").await.unwrap_err();
+    let request = micro_proto::events::ReadRequest {
+        topic: "runtime".to_owned(),
+        ..Default::default()
+    };
+    let mut store = micro_proto::events::store_client::StoreClient::new(bench.door.clone());
+    let events = store.read(request).await.unwrap().into_inner().events;
+    let told: Vec<_> = events
+        .iter()
+        .map(|event| event.metadata["type"].as_str())
+        .collect();
+    assert_eq!(
+        told,
+        ["service.created", "service.updated", "service.deleted"]
+    );
+    let payload: serde_json::Value = serde_json::from_slice(&events[0].payload).unwrap();
+    let wanted = serde_json::json!({
+        "Type": "service.created",
+        "Service": { "Name": "told", "Version": "latest" },
+        "Namespace": "micro",
+    });
+    assert_eq!(payload, wanted);
+}

@@ -70,8 +70,12 @@ pub(super) fn options(
     Ok(ConsumeOptions {
         group: (!request.group.is_empty()).then(|| request.group.clone()),
         // Go clients that want no offset send the zero time, long before the epoch.
-        start: match u64::try_from(request.offset) {
-            Ok(seconds) if seconds > 0 => Start::Time(seconds.saturating_mul(1_000)),
+        start: match (
+            u64::try_from(request.offset_ms),
+            u64::try_from(request.offset),
+        ) {
+            (Ok(millis), _) if millis > 0 => Start::Time(millis),
+            (_, Ok(seconds)) if seconds > 0 => Start::Time(seconds.saturating_mul(1_000)),
             _ => Start::Now,
         },
         acks,
