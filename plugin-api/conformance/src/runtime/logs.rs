@@ -101,9 +101,10 @@ async fn since(subject: Subject) -> Verdict {
             .is_ok_and(|lines| !lines.is_empty()))
     })
     .await?;
-    // Longer than any runtime may be wrong about times.
+    // Not a wait: the line must be older than any runtime may be wrong about times.
     tokio::time::sleep(Duration::from_millis(2_500)).await;
     let since = unix_millis();
+    // Not a wait: what comes is printed after that time, by any clock.
     tokio::time::sleep(Duration::from_millis(50)).await;
     let path = scope.file("prints");
     if let Err(error) = tokio::fs::write(&path, "").await {

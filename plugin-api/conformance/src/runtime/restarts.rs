@@ -109,6 +109,7 @@ async fn never(subject: Subject) -> Verdict {
     let scope = Scope::new(subject);
     scope.shell("once", "echo up >> FILE; exit 1").await?;
     scope.exit("once").await?;
+    // Not a wait: it is given the time in which it would have been started again.
     tokio::time::sleep(Duration::from_millis(300)).await;
     same("its starts", scope.written("once", 1).await?.len(), 1)
 }
@@ -239,6 +240,7 @@ async fn stop_is_no_death(subject: Subject) -> Verdict {
     scope.written("runs", 1).await?;
     scope.wait("it runs", "runs", running).await?;
     scope.stop("runs", 5_000).await?;
+    // Not a wait: it is given the time in which it would have been started again.
     tokio::time::sleep(Duration::from_millis(300)).await;
     same("what is listed", scope.list().await?.len(), 0)?;
     same("its starts", scope.written("runs", 1).await?.len(), 1)
