@@ -47,6 +47,8 @@ struct Shared {
     /// `None` only while it is dropped.
     jobs: Option<mpsc::Sender<Job>>,
     room: Arc<Semaphore>,
+    /// Cloned for each batch that is not answered yet.
+    counted: Arc<()>,
     writer: Option<JoinHandle<()>>,
     /// Dropped last: whoever has the folder next finds nothing in use.
     _directory: Arc<Directory>,
@@ -91,6 +93,7 @@ impl Shared {
             consumers,
             jobs: Some(jobs),
             room: Arc::new(Semaphore::new(WAITING_KIB)),
+            counted: Arc::default(),
             writer: Some(writer),
             _directory: directory,
         })
@@ -140,6 +143,7 @@ impl Stream for FileStream {
             events: events.to_vec(),
             answer,
             _room: room.map_err(|_| ended())?,
+            counted: self.shared.counted.clone(),
         }))?;
         written.await.unwrap_or_else(|_| Err(ended()))
     }

@@ -31,6 +31,8 @@ use crate::{directory::failed, space::Space};
 const GROUP_BYTES: usize = 8 << 20;
 /// How often the positions of groups are written down, and the thread looks around.
 const TICK: Duration = Duration::from_secs(1);
+/// The longest wait for publishers that were just answered and may come back with more.
+const GATHER: Duration = Duration::from_millis(2);
 /// How often events that are too old or too many are looked for.
 const RETENTION: Duration = Duration::from_secs(30);
 
@@ -47,6 +49,8 @@ pub(super) struct Publish {
     pub(super) answer: oneshot::Sender<Result<Vec<String>>>,
     /// Room in the queue, given back with the answer.
     pub(super) _room: OwnedSemaphorePermit,
+    /// Counts those that are not answered yet.
+    pub(super) counted: Arc<()>,
 }
 
 /// What the thread works with.
@@ -60,6 +64,9 @@ pub(super) struct Writer {
     ingested: u64,
     saved: u64,
     looked: Instant,
+    /// How many batches were not answered when the last sync was done, and how long it took.
+    unanswered: usize,
+    last_sync: Duration,
     /// Set when a write failed: nothing more is written to that segment.
     is_broken: bool,
     buffer: Vec<u8>,
@@ -102,6 +109,8 @@ impl Writer {
             space,
             retention,
             looked: Instant::now(),
+            unanswered: 0,
+            last_sync: Duration::ZERO,
             is_broken: false,
             buffer: Vec::new(),
         }
@@ -147,6 +156,7 @@ impl Writer {
     fn work(&mut self, first: Job, jobs: &Receiver<Job>) {
         let (mut publishes, mut saves, mut bytes) = (Vec::new(), Vec::new(), 0);
         let mut next = Some(first);
+        let (begun, gather) = (Instant::now(), GATHER.min(self.last_sync / 4));
         while let Some(job) = next {
             match job {
                 Job::Publish(publish) => {
@@ -155,9 +165,16 @@ impl Writer {
                 }
                 Job::SaveGroups(answer) => saves.push(answer),
             }
-            next = (bytes < GROUP_BYTES)
-                .then(|| jobs.try_recv().ok())
-                .flatten();
+            if bytes >= GROUP_BYTES {
+                break;
+            }
+            next = jobs.try_recv().ok();
+            // Those whom the last sync answered come back in a moment. To wait for them, a part of
+            // what a sync takes, makes one sync of two, each for half of the publishers.
+            if next.is_none() && (2..=self.unanswered).contains(&(publishes.len() + 1)) {
+                let left = gather.saturating_sub(begun.elapsed());
+                next = jobs.recv_timeout(left).ok();
+            }
         }
         if !publishes.is_empty() {
             self.publish(publishes, bytes);
@@ -280,7 +297,15 @@ impl Writer {
             let (_, last) = segments.last_key_value().expect("a log has a segment");
             (last.file.clone(), last.contents.end)
         };
-        if let Err(error) = file.append(&bytes, end) {
+        let begun = Instant::now();
+        let appended = file.append(&bytes, end);
+        let counted = waiting
+            .first()
+            .map(|it| Arc::strong_count(&it.publish.counted));
+        // One of these counts is of the stream itself.
+        self.unanswered = counted.map_or(0, |count| count.saturating_sub(1));
+        self.last_sync = begun.elapsed();
+        if let Err(error) = appended {
             self.failed(&file, end, &error, waiting);
             return;
         }
