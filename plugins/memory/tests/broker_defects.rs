@@ -6,7 +6,11 @@ use std::{
     time::Duration,
 };
 
-use futures::{FutureExt as _, StreamExt as _, stream};
+use futures::{
+    FutureExt as _, StreamExt as _,
+    channel::mpsc::{UnboundedSender, unbounded},
+    stream,
+};
 use micro_memory::MemoryBroker;
 use micro_plugin_api::{
     BoxStream, Broker, BrokerHandle, Call, Error, Result,
@@ -41,6 +45,7 @@ struct BadBroker {
     defect: Defect,
     last: Mutex<Option<Message>>,
     held: Mutex<Option<Message>>,
+    unbounded: Mutex<Vec<UnboundedSender<Result<Delivery>>>>,
 }
 
 impl BadBroker {
@@ -74,6 +79,13 @@ impl Broker for BadBroker {
                 };
                 self.inner.publish(call, &topic, message).await?;
                 return self.inner.publish(call, &topic, first).await;
+            }
+            Defect::KeepsEverything => {
+                for subscriber in &*self.unbounded.lock().unwrap() {
+                    let message = message.clone();
+                    let _ = subscriber.unbounded_send(Ok(Delivery { message, lost: 0 }));
+                }
+                return Ok(());
             }
             Defect::WaitsForTheSlow => {
                 if self.inner.lost() > 0 {
@@ -120,8 +132,8 @@ impl Broker for BadBroker {
                 })
                 .boxed(),
             Defect::KeepsEverything => {
-                let (sender, receiver) = futures::channel::mpsc::unbounded();
-                tokio::spawn(deliveries.map(Ok).forward(sender));
+                let (sender, receiver) = unbounded();
+                self.unbounded.lock().unwrap().push(sender);
                 receiver.boxed()
             }
             Defect::KeepsOne => {
@@ -184,6 +196,7 @@ async fn each_defect_fails_its_rule() {
                 defect,
                 last: Mutex::default(),
                 held: Mutex::default(),
+                unbounded: Mutex::default(),
             }))
         };
         let suite = broker::suite()
