@@ -147,7 +147,7 @@ impl Stream for Bad {
                 .boxed(),
             (Defect::KeepsWhatLeaversHad, _) => {
                 let shared = Arc::new(Mutex::new(deliveries));
-                self.held.lock().unwrap().push(shared.clone());
+                self.held.lock().expect("not poisoned").push(shared.clone());
                 stream::poll_fn(move |context| poll(&shared, context)).boxed()
             }
             _ => deliveries,
@@ -202,7 +202,7 @@ impl Stream for Bad {
 }
 
 fn poll(shared: &Shared, context: &mut Context<'_>) -> Poll<Option<Result<Delivery>>> {
-    let mut deliveries = shared.lock().unwrap();
+    let mut deliveries = shared.lock().expect("not poisoned");
     Pin::new(&mut *deliveries).poll_next(context)
 }
 
