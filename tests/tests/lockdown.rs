@@ -142,7 +142,7 @@ async fn lock_down_helloworld() -> Result<()> {
     );
     assert_eq!(
         server.get("/second/call").await.json()?["Detail"],
-        "Unauthorized call made to second:Helloworld.Call"
+        "Unauthorized call made to second:Second.Call"
     );
 
     // A rule of higher priority opens one service again, to everybody, at every door.
