@@ -97,11 +97,15 @@ async fn groups_share_and_what_is_refused_comes_again() {
     // Each takes what it is given, refuses every tenth once, and acknowledges the rest.
     let mut done = Vec::new();
     while done.len() < 100 {
-        let (event, consumer) = tokio::select! {
-            event = one.next() => (event, &mut one),
-            event = other.next() => (event, &mut other),
-            () = tokio::time::sleep(PATIENCE) => panic!("{} of 100 after {PATIENCE:?}", done.len()),
+        let next = async {
+            tokio::select! {
+                event = one.next() => (event, true),
+                event = other.next() => (event, false),
+            }
         };
+        let next = tokio::time::timeout(PATIENCE, next).await;
+        let (event, of_one) = next.expect("an event in time");
+        let consumer = if of_one { &mut one } else { &mut other };
         let event = event.expect("an event").unwrap();
         if number(&event) % 10 == 0 && event.attempt == 1 {
             consumer.nack(&event);
