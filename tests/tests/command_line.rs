@@ -427,7 +427,7 @@ async fn a_service_is_described_and_asked_how_it_is() -> Result<()> {
         .run_source_as("update", [micro_tests::example("helloworld")])
         .await;
     assert_eq!(updated.success(), "");
-    let by_name = micro(&server, "update helloworld").await;
+    let by_name = server.run_source_as("update", ["helloworld"]).await;
     assert_eq!((by_name.code, by_name.stdout.as_str()), (Some(0), ""));
     let after = micro(&server, "health helloworld").await.success();
     assert_ne!(before, after, "another process");
