@@ -157,7 +157,7 @@ async fn a_service_is_as_well_as_its_modules() {
         error: Some("away".into()),
     }];
     for health in core.services.health(&failing) {
-        let concerned = ["auth", "store", "runtime"].contains(&health.service);
+        let concerned = ["auth", "config", "store", "runtime"].contains(&health.service);
         let expected = concerned.then(|| "store (memory): away".to_owned());
         assert_eq!(health.error, expected, "{}", health.service);
     }
