@@ -32,7 +32,8 @@ fn events(server: &Server) -> Events {
 
 async fn next(consumer: &mut Consumer) -> Event {
     let next = tokio::time::timeout(PATIENCE, consumer.next()).await;
-    next.expect("an event in time").expect("an event").unwrap()
+    let event = next.expect("an event in time").expect("no end");
+    event.expect("an event")
 }
 
 fn number(event: &Event) -> u32 {
@@ -106,8 +107,8 @@ async fn groups_share_and_what_is_refused_comes_again() {
         let next = tokio::time::timeout(PATIENCE, next).await;
         let (event, of_one) = next.expect("an event in time");
         let consumer = if of_one { &mut one } else { &mut other };
-        let event = event.expect("an event").unwrap();
-        if number(&event) % 10 == 0 && event.attempt == 1 {
+        let event = event.expect("no end").expect("an event");
+        if number(&event).is_multiple_of(10) && event.attempt == 1 {
             consumer.nack(&event);
         } else {
             consumer.ack(&event);

@@ -148,6 +148,7 @@ impl Broker for BadBroker {
                 newest.boxed()
             }
             Defect::EndsAtTheDeadline => match call.remaining() {
+                // Not a wait: the deadline itself.
                 Some(left) => deliveries.take_until(tokio::time::sleep(left)).boxed(),
                 None => deliveries,
             },

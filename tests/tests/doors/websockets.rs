@@ -66,13 +66,10 @@ impl Client {
     }
 
     /// The next frame, which has to be JSON text.
-    #[track_caller]
-    fn json(&mut self) -> impl Future<Output = Value> {
-        async {
-            match self.next().await {
-                Message::Text(text) => serde_json::from_str(&text).unwrap(),
-                other => panic!("{other:?} is no text"),
-            }
+    async fn json(&mut self) -> Value {
+        match self.next().await {
+            Message::Text(text) => serde_json::from_str(&text).unwrap(),
+            other => panic!("{other:?} is no text"),
         }
     }
 

@@ -43,7 +43,7 @@ async fn outlives_its_call(broker: BrokerHandle) -> Verdict {
     let call = Call::new(&scope.topic).with_timeout(timeout);
     let subscribed = scope.broker.subscribe(&call, &scope.topic, None).await?;
     let mut inbox = Inbox(subscribed);
-    // The deadline has to pass: there is no condition to wait for.
+    // Not a wait: the deadline has to pass.
     tokio::time::sleep(2 * timeout).await;
     scope.publish(1).await?;
     inbox.expect("after the deadline", [1]).await
