@@ -224,7 +224,6 @@ async fn history(client: &Client) -> Result<HashMap<String, u32>> {
             topic: "crash".into(),
             limit: 500,
             offset,
-            ..Default::default()
         };
         let page: events::ReadResponse = client.call("/events.Store/Read", request).await?;
         if page.events.is_empty() {
