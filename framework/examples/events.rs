@@ -3,6 +3,8 @@
 //! Run it against a server: `MICRO_PROXY=127.0.0.1:8081 MICRO_AUTH_ID=admin MICRO_AUTH_SECRET=micro
 //! cargo run --example events`.
 
+#![allow(clippy::print_stdout, reason = "a program that shows what it found")]
+
 use std::time::{Duration, SystemTime};
 
 use micro::{

@@ -1,6 +1,8 @@
 //! The suite of the broker notices what is wrong: the memory broker behind wrappers that break one
 //! rule each.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
@@ -87,11 +89,7 @@ impl Broker for BadBroker {
                 }
                 return Ok(());
             }
-            Defect::WaitsForTheSlow => {
-                if self.inner.lost() > 0 {
-                    std::future::pending().await
-                }
-            }
+            Defect::WaitsForTheSlow if self.inner.lost() > 0 => std::future::pending().await,
             _ => {}
         }
         self.inner.publish(call, &topic, message).await
