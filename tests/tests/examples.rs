@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 use http::{Request, StatusCode};
-use micro_tests::{Server, assert_shows, fetch, profile};
+use micro_tests::{PATIENCE, Running, Server, assert_shows, fetch, profile, wait_for};
+use nix::sys::signal::Signal;
 
 #[tokio::test]
 async fn users() -> Result<()> {
@@ -70,6 +71,62 @@ async fn users() -> Result<()> {
         server.get("/users/read?id=id1").await.status,
         StatusCode::NOT_FOUND
     );
+    assert!(server.stop().await.success());
+    Ok(())
+}
+
+#[tokio::test]
+async fn chat() -> Result<()> {
+    let mut server = Server::start(&profile()).await;
+    server.login().await;
+    server.run_example("chat").await.success();
+    let micro = async |args: &[&str]| server.micro(args.iter().copied()).await;
+    let created = micro(&["chat", "create", "--user_ids=jane", "--user_ids=joe"]).await;
+    let created: serde_json::Value = serde_json::from_str(&created.success())?;
+    let chat_id = created["chat_id"].as_str().expect("an id");
+    let chat = format!("--chat_id={chat_id}");
+
+    // Joe is there and hears what is said from now on.
+    let heard = server.home().join("heard.txt");
+    let first = format!(r#"{{"chat_id":"{chat_id}","user_id":"joe","text":"here I am"}}"#);
+    let mut connect = server.command(["stream", "chat", "Chat.Connect", &first]);
+    let mut joe = Running::spawn(connect.stdout(std::fs::File::create(&heard)?));
+    let hears = async |text: &str| {
+        wait_for("Joe to hear it", || async {
+            let heard = std::fs::read_to_string(&heard).ok()?;
+            heard.contains(text).then_some(())
+        })
+        .await;
+    };
+    hears("here I am").await;
+    micro(&["chat", "send", &chat, "--user_id=jane", "--text=Hello Joe"])
+        .await
+        .success();
+    hears("Hello Joe").await;
+    joe.signal(Signal::SIGTERM);
+    assert!(joe.wait(PATIENCE).is_some());
+
+    // Jane comes later, and reads it.
+    let history = micro(&["chat", "history", &chat]).await.success();
+    let history: serde_json::Value = serde_json::from_str(&history)?;
+    let texts: Vec<_> = history["messages"]
+        .as_array()
+        .expect("messages")
+        .iter()
+        .map(|message| (message["user_id"].as_str(), message["text"].as_str()))
+        .collect();
+    assert_eq!(
+        texts,
+        [
+            (Some("joe"), Some("here I am")),
+            (Some("jane"), Some("Hello Joe"))
+        ]
+    );
+
+    let unknown = server.get("/chat/history?chat_id=nosuch").await;
+    assert_eq!(unknown.status, StatusCode::NOT_FOUND);
+    let silent = micro(&["chat", "send", &chat, "--user_id=jane"]).await;
+    assert!(silent.stderr.contains("Missing text"), "{silent:?}");
     assert!(server.stop().await.success());
     Ok(())
 }

@@ -31,11 +31,10 @@ impl Users for Handler {
             let detail = format!("{:?} is no email address", user.email);
             return Err(errors::bad_request("users.Create.InvalidEmail", detail).into());
         }
-        if self.records.read(&user.id).await?.is_some() {
+        if !self.records.create(&user).await? {
             let detail = format!("There is a user {} already", user.id);
             return Err(errors::conflict("users.Create.Exists", detail).into());
         }
-        self.records.write(&user).await?;
         logger::info!(id = user.id, "created a user");
         Ok(Response::new(CreateResponse {}))
     }

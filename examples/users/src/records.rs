@@ -2,7 +2,7 @@
 
 use micro::{
     Error, errors,
-    store::{Query, Record, Store},
+    store::{Commit, Condition, Query, Record, Store},
 };
 use serde::{Deserialize, Serialize};
 
@@ -37,14 +37,21 @@ impl Records {
         records.iter().map(user).collect()
     }
 
-    pub async fn write(&self, user: &User) -> Result<(), Error> {
+    /// Whether the id was free, and the user is kept now: one commit decides it, however many ask
+    /// at once.
+    pub async fn create(&self, user: &User) -> Result<bool, Error> {
         let document = Document {
             name: user.name.clone(),
             email: user.email.clone(),
         };
         let value = serde_json::to_vec(&document).map_err(broken)?;
-        let key = format!("{BY_ID}{}", user.id);
-        self.store.write(Record::new(key, value)).await
+        let record = Record::new(format!("{BY_ID}{}", user.id), value);
+        let commit = Commit::new().put(record, Condition::Absent);
+        match self.store.commit(commit).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.code == 409 => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     pub async fn delete(&self, id: &str) -> Result<(), Error> {

@@ -233,7 +233,7 @@ mod tests {
         let losses = Losses::new();
         let (sender, mut mailbox) = Mailbox::new("t", &losses);
         for n in 0..4 {
-            sender.send(&numbered(n, MAILBOX_BYTES / 2 - 1));
+            sender.send(&numbered(n, MAILBOX_BYTES / 2 - 16));
         }
         assert_eq!(next(&mut mailbox), Some((2, 2)));
         assert_eq!(next(&mut mailbox), Some((3, 0)));
