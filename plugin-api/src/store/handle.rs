@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Commit, ListQuery, Page, Record, RecordChange, Store, Table, Version};
+use super::{Commit, ListQuery, Page, Record, RecordChange, Store, Table, Version, rules};
 use crate::{BoxFuture, BoxStream, Call, Result};
 
 /// [`Store`] behind a pointer: an async trait has no `dyn` of its own.
@@ -105,17 +105,29 @@ impl StoreHandle {
     }
 
     /// See [`Store::read`].
+    ///
+    /// Fails with `invalid` for a name or key that is longer than any store has to take.
     pub async fn read(&self, call: &Call, table: Table<'_>, key: &str) -> Result<Option<Record>> {
+        table.validate()?;
+        rules::validate_key(key)?;
         self.0.read(call, table, key).await
     }
 
     /// See [`Store::list`].
+    ///
+    /// Fails with `invalid` as [`Self::read`] does.
     pub async fn list(&self, call: &Call, table: Table<'_>, query: &ListQuery<'_>) -> Result<Page> {
+        table.validate()?;
+        rules::validate_key(query.prefix)?;
+        rules::validate_key(query.suffix)?;
         self.0.list(call, table, query).await
     }
 
     /// See [`Store::commit`].
+    ///
+    /// Fails with `invalid` for what [`Commit::validate`] refuses.
     pub async fn commit(&self, call: &Call, commit: &Commit) -> Result<Version> {
+        commit.validate()?;
         self.0.commit(call, commit).await
     }
 
@@ -126,6 +138,7 @@ impl StoreHandle {
 
     /// See [`Store::tables`].
     pub async fn tables(&self, call: &Call, database: &str) -> Result<Vec<String>> {
+        Table::new(database, "").validate()?;
         self.0.tables(call, database).await
     }
 
@@ -136,6 +149,8 @@ impl StoreHandle {
         table: Table<'_>,
         prefix: &str,
     ) -> Result<BoxStream<Result<RecordChange>>> {
+        table.validate()?;
+        rules::validate_key(prefix)?;
         self.0.watch(call, table, prefix).await
     }
 

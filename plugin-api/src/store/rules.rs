@@ -9,8 +9,8 @@ use super::{
 use crate::{Error, Result};
 
 impl Commit {
-    /// Checks what needs no look at the store: the number of operations, and that no key stands
-    /// there twice.
+    /// Checks what needs no look at the store: the number of operations, the length of names and
+    /// keys, and that no key stands there twice.
     ///
     /// # Errors
     /// `invalid`, saying which.
@@ -24,6 +24,8 @@ impl Commit {
         }
         let mut seen = HashSet::with_capacity(count);
         for operation in &self.operations {
+            operation.table().validate()?;
+            validate_key(&operation.key)?;
             if count > 1 && !seen.insert((operation.table(), &operation.key)) {
                 return Err(Error::invalid(format!(
                     "{} twice in one commit; name each key once",
@@ -35,7 +37,44 @@ impl Commit {
     }
 }
 
+impl Table<'_> {
+    /// The longest name of a database or a table, in bytes.
+    pub const MAX_NAME: usize = 512;
+
+    /// Checks the length of its names.
+    ///
+    /// # Errors
+    /// `invalid`, saying which is too long.
+    pub fn validate(&self) -> Result<()> {
+        for (what, name) in [("database", self.database), ("table", self.table)] {
+            if name.len() > Self::MAX_NAME {
+                return Err(Error::invalid(format!(
+                    "the name of a {what} has {} bytes; at most {} are taken",
+                    name.len(),
+                    Self::MAX_NAME
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Checks the length of a key, or of a part of one.
+pub(super) fn validate_key(key: &str) -> Result<()> {
+    if key.len() > Operation::MAX_KEY {
+        return Err(Error::invalid(format!(
+            "a key of {} bytes; at most {} are taken",
+            key.len(),
+            Operation::MAX_KEY
+        )));
+    }
+    Ok(())
+}
+
 impl Operation {
+    /// The longest key, in bytes: what every backend can be made to take.
+    pub const MAX_KEY: usize = 16 << 10;
+
     /// The table that it is about.
     pub fn table(&self) -> Table<'_> {
         Table::new(&self.database, &self.table)

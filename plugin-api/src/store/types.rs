@@ -7,7 +7,8 @@ use std::{
 
 use bytes::Bytes;
 
-/// Which table of which database. Any text is a name, the empty one included.
+/// Which table of which database. Any text of up to [`Table::MAX_NAME`] bytes is a name, the empty
+/// one included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Table<'a> {
     /// The database: the unit of isolation.

@@ -122,7 +122,8 @@ mod tests {
         assert!(
             request.starts_with(
                 "WriteRequest WriteRequest {record Record {key string, value []uint8, \
-                 expiry int64, metadata map[string]Field}, options WriteOptions {database string"
+                 expiry int64, metadata map[string]Field, version uint64}, \
+                 options WriteOptions {database string"
             ),
             "{request}"
         );

@@ -147,6 +147,32 @@ async fn what_makes_no_sense_is_refused() {
         error("store.Store.Read", no_key),
         (404, "not found".to_owned())
     );
+    // Keys and names have a limit, wherever they stand; the store goes on.
+    let long = "k".repeat(70_000);
+    let (code, detail) = error(
+        "store.Store.Write",
+        client.write(write(record(&long, "v"))).await,
+    );
+    assert!(code == 400 && detail.contains("70000 bytes"), "{detail}");
+    let (code, _) = error("store.Store.Read", client.read(read(&long)).await);
+    assert_eq!(code, 400);
+    let table = WriteOptions {
+        table: long.clone(),
+        ..WriteOptions::default()
+    };
+    let named = WriteRequest {
+        options: Some(table),
+        ..write(record("k", "v"))
+    };
+    assert_eq!(error("store.Store.Write", client.write(named).await).0, 400);
+    let prefix = ListOptions {
+        prefix: long,
+        ..ListOptions::default()
+    };
+    let listed = client.list(ListRequest {
+        options: Some(prefix),
+    });
+    assert_eq!(error("store.Store.List", listed.await).0, 400);
     let forever = Record {
         expiry: i64::MAX,
         ..record("k", "v")

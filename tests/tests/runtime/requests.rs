@@ -157,6 +157,11 @@ async fn requests_are_checked() {
         error(upload.await),
         (401, "An account is required to upload source".to_owned())
     );
+    // Whoever may replace the source of a service decides what it does.
+    let person = bench.core.by(micro_tests::callers::user("micro"));
+    let mut sources = SourceClient::new(person);
+    let upload = sources.upload(stream::iter([UploadRequest::default()]));
+    assert_eq!(error(upload.await), (401, "Unauthorized".to_owned()));
     let platform = DeleteRequest {
         resource: resource(service("x")),
         options: Some(DeleteOptions {

@@ -1,9 +1,9 @@
-//! All pages of a list, as one answer.
+//! The pages of a list, one after the other.
 
 use micro_modules::Modules;
 use micro_plugin_api::{
-    Call, Result,
-    store::{ListQuery, Order, Record, Table},
+    Call,
+    store::{Cursor, ListQuery, Order, Record, Table},
 };
 
 /// The direction that a request names: `desc`, or anything else for ascending.
@@ -19,9 +19,51 @@ pub(super) fn count(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
+/// A walk over the pages of a list, up to the query's limit. A store decides how much a page holds;
+/// `limit` zero means everything.
+pub(super) struct Walk {
+    limit: usize,
+    left: usize,
+    cursor: Option<Cursor>,
+    ended: bool,
+}
+
+impl Walk {
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            left: limit,
+            cursor: None,
+            ended: false,
+        }
+    }
+
+    /// The records of the next page of `query`; `None` behind the last one.
+    pub(super) async fn next(
+        &mut self,
+        modules: &Modules,
+        call: &Call,
+        table: Table<'_>,
+        query: &ListQuery<'_>,
+    ) -> micro_plugin_api::Result<Option<Vec<Record>>> {
+        if self.ended {
+            return Ok(None);
+        }
+        let page = ListQuery {
+            limit: self.left,
+            cursor: self.cursor.as_ref(),
+            ..query.clone()
+        };
+        let page = modules.store().list(call, table, &page).await?;
+        let is_full = self.limit > 0 && page.records.len() >= self.left;
+        self.left = self.left.saturating_sub(page.records.len());
+        self.ended = is_full || page.next.is_none();
+        self.cursor = page.next;
+        Ok(Some(page.records))
+    }
+}
+
 /// Gives `take` each record that matches, up to the query's limit, until it is refused.
-///
-/// A store decides how much a page holds; `limit` zero means everything.
 pub(super) async fn each<E>(
     modules: &Modules,
     call: &Call,
@@ -30,25 +72,13 @@ pub(super) async fn each<E>(
     failed: impl Fn(micro_plugin_api::Error) -> E,
     mut take: impl FnMut(Record) -> Result<(), E>,
 ) -> Result<(), E> {
-    let (mut left, mut cursor) = (query.limit, None);
-    loop {
-        let page = ListQuery {
-            limit: left,
-            cursor: cursor.as_ref(),
-            ..query.clone()
-        };
-        let page = modules
-            .store()
-            .list(call, table, &page)
-            .await
-            .map_err(&failed)?;
-        let brought = page.records.len();
-        page.records.into_iter().try_for_each(&mut take)?;
-        let is_full = query.limit > 0 && brought >= left;
-        match page.next {
-            Some(next) if !is_full => cursor = Some(next),
-            _ => return Ok(()),
-        }
-        left = left.saturating_sub(brought);
+    let mut walk = Walk::new(query.limit);
+    while let Some(records) = walk
+        .next(modules, call, table, &query)
+        .await
+        .map_err(&failed)?
+    {
+        records.into_iter().try_for_each(&mut take)?;
     }
+    Ok(())
 }

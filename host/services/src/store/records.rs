@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use futures::{StreamExt as _, stream};
+use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use micro_access::namespace;
 use micro_modules::Modules;
 use micro_plugin_api::{
@@ -11,8 +11,9 @@ use micro_plugin_api::{
 };
 use micro_proto::store::{
     CommitRequest, CommitResponse, DatabasesRequest, DatabasesResponse, DeleteRequest,
-    DeleteResponse, ListRequest, ListResponse, ReadRequest, ReadResponse, TablesRequest,
-    TablesResponse, WatchRequest, WatchResponse, WriteRequest, WriteResponse, store_server::Store,
+    DeleteResponse, ListOptions, ListRequest, ListResponse, ReadRequest, ReadResponse,
+    TablesRequest, TablesResponse, WatchRequest, WatchResponse, WriteRequest, WriteResponse,
+    store_server::Store,
 };
 use micro_wire::{Error, frame::MAX_MESSAGE};
 use prost::Message as _;
@@ -87,6 +88,42 @@ impl StoreService {
     async fn commit(&self, scope: &Scope, commit: Commit) -> Result<(), Error> {
         let committed = self.modules.store().commit(&scope.call, &commit).await;
         committed.map(drop).map_err(|error| scope.failed(error))
+    }
+}
+
+/// The keys of a list, read as the answer is: whoever does not read holds up one message.
+fn keys(
+    modules: Arc<Modules>,
+    scope: Scope,
+    options: ListOptions,
+) -> impl Stream<Item = Result<ListResponse, Status>> + Send {
+    async_stream::try_stream! {
+        let query = ListQuery {
+            prefix: &options.prefix,
+            suffix: &options.suffix,
+            order: pages::order(&options.order),
+            limit: pages::count(options.limit),
+            skip: options.offset,
+            fields: Fields::Keys,
+            cursor: None,
+        };
+        let mut walk = pages::Walk::new(query.limit);
+        let (mut message, mut bytes) = (ListResponse::default(), 0);
+        loop {
+            let page = walk.next(&modules, &scope.call, scope.table(), &query).await;
+            let Some(records) = page.map_err(|error| scope.failed(error))? else {
+                break;
+            };
+            for record in records {
+                if bytes > LIST_MESSAGE {
+                    yield std::mem::take(&mut message);
+                    bytes = 0;
+                }
+                bytes += record.key.len() + 10;
+                message.keys.push(record.key);
+            }
+        }
+        yield message;
     }
 }
 
@@ -190,39 +227,11 @@ impl Store for StoreService {
             Some((&options.database, &options.table))
         })?;
         let options = request.into_inner().options.unwrap_or_default();
-        let query = ListQuery {
-            prefix: &options.prefix,
-            suffix: &options.suffix,
-            order: pages::order(&options.order),
-            limit: pages::count(options.limit),
-            skip: options.offset,
-            fields: Fields::Keys,
-            cursor: None,
-        };
-        let mut messages = vec![ListResponse::default()];
-        let mut bytes = 0;
-        let take = |found: micro_plugin_api::store::Record| {
-            if bytes > LIST_MESSAGE {
-                messages.push(ListResponse::default());
-                bytes = 0;
-            }
-            bytes += found.key.len() + 10;
-            if let Some(message) = messages.last_mut() {
-                message.keys.push(found.key);
-            }
-            Ok(())
-        };
-        let failed = |error| scope.failed(error);
-        pages::each(
-            &self.modules,
-            &scope.call,
-            scope.table(),
-            query,
-            failed,
-            take,
-        )
-        .await?;
-        Ok(Response::new(stream::iter(messages).map(Ok).boxed()))
+        let mut messages = keys(Arc::clone(&self.modules), scope, options).boxed();
+        // What fails before there is anything is the answer; later it ends the stream.
+        let first = messages.try_next().await?;
+        let messages = stream::iter(first.map(Ok)).chain(messages);
+        Ok(Response::new(messages.boxed()))
     }
 
     async fn databases(
