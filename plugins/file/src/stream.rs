@@ -8,6 +8,7 @@ mod acknowledged;
 mod groups;
 mod index;
 mod log;
+mod loss;
 mod record;
 mod retention;
 mod scan;
@@ -70,9 +71,10 @@ impl Shared {
     fn open(directory: Arc<Directory>, settings: &Settings) -> Result<Self> {
         let folder = directory.module("stream")?;
         let (acknowledged, noted) = Acknowledged::open(&folder)?;
-        let log = Arc::new(Log::open(&folder, noted)?);
+        let groups = groups::read(&folder)?;
+        let log = Arc::new(Log::open(&folder, noted, loss::known_to(&groups))?);
         let consumers = Arc::new(Consumers::new(Arc::new(Reader(log.clone()))));
-        consumers.restore(groups::read(&folder)?);
+        consumers.restore(groups);
         let retention = Retention {
             max_age_millis: settings.events_max_age_hours.saturating_mul(3_600_000),
             max_bytes: settings.events_max_mb.saturating_mul(1 << 20),

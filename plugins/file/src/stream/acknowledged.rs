@@ -54,10 +54,11 @@ impl Acknowledged {
     }
 }
 
-/// How much of the segment `number` was acknowledged by the note.
+/// How much of the segment `number` was acknowledged by the note: all of one before the noted one.
 pub(super) fn of_segment(noted: u64, number: u32) -> u32 {
     match place(noted) {
         (segment, offset) if segment == number => offset,
+        (segment, _) if segment > number => u32::MAX,
         _ => 0,
     }
 }

@@ -6,8 +6,8 @@
 //! ```
 
 use std::{
-    fs,
-    io::{self, Write as _},
+    fs::{self, File},
+    io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -40,6 +40,21 @@ pub(super) fn read(segment: &Path) -> Option<Contents> {
     // One that is for more than there is belongs to another file.
     let there = fs::metadata(segment).ok()?.len();
     (u64::from(contents.end) <= there).then_some(contents)
+}
+
+/// Where a segment ended when its index was written, if it has one: also if it is shorter now.
+pub(super) fn end(segment: &Path) -> Option<u32> {
+    let mut bytes = [0; 12];
+    File::open(beside(segment))
+        .and_then(|mut file| file.read_exact(&mut bytes))
+        .ok()?;
+    let end = number(&mut &bytes[8..])?;
+    let there = fs::metadata(segment).ok()?.len();
+    if u64::from(end) <= there {
+        return Some(end);
+    }
+    // Before that is believed all of the index is looked at.
+    Some(decode(&fs::read(beside(segment)).ok()?)?.end)
 }
 
 /// Takes the index of a segment away, if there is one.

@@ -14,6 +14,7 @@ use micro_plugin_api::{
 
 use super::{
     acknowledged,
+    loss::Wanted,
     segment::{self, Segment, SegmentFile, place, position},
 };
 use crate::directory::failed;
@@ -34,34 +35,46 @@ struct At {
 }
 
 impl Log {
-    /// Opens the log in a folder, of which everything below the position `noted` was on disk once.
+    /// Opens the log in a folder, of which everything below the position `noted` was on disk once,
+    /// and says what is missing. It goes on behind that position, and behind `known`, below which
+    /// groups know events.
     ///
     /// # Errors
     /// `unavailable` if it cannot be read or written, `internal` for files that are no segments.
-    pub(super) fn open(folder: &Path, noted: u64) -> Result<Self> {
+    pub(super) fn open(folder: &Path, noted: u64, known: u64) -> Result<Self> {
         let entries = fs::read_dir(folder).map_err(|error| failed("look into", folder, &error))?;
         let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
         let mut numbers: Vec<_> = paths.filter_map(|path| segment::number(&path)).collect();
         numbers.sort_unstable();
+        let mut wanted = Wanted::new(folder, noted.max(known));
         let mut segments = BTreeMap::new();
-        let last = numbers.pop();
-        for number in numbers {
-            segments.insert(number, Segment::open_full(folder, number)?);
+        for &number in &numbers {
+            let is_last = numbers.last() == Some(&number);
+            let segment = wanted.check(number, is_last, || match is_last {
+                false => Segment::open_full(folder, number),
+                true => Segment::recover(folder, number, acknowledged::of_segment(noted, number)),
+            })?;
+            segments.insert(number, segment);
         }
-        match last {
-            None => {
-                let first = Segment::create(folder, 1, segment::SIZE)?;
-                segments.insert(1, first);
-            }
-            Some(last) => {
-                let acknowledged = acknowledged::of_segment(noted, last);
-                segments.insert(last, Segment::recover(folder, last, acknowledged)?);
-            }
-        }
-        Ok(Self {
+        let log = Self {
             folder: folder.to_owned(),
             segments: RwLock::new(segments),
-        })
+        };
+        let begin = wanted.behind(&numbers, log.end())?;
+        let begin = begin.or(numbers.is_empty().then_some(1));
+        if let Some(number) = begin {
+            let segment = Segment::create(folder, number.max(1), segment::SIZE)?;
+            log.append(segment);
+        }
+        Ok(log)
+    }
+
+    /// Goes on in a new segment; the one that was written to is full.
+    pub(super) fn append(&self, segment: Segment) {
+        if let Some((_, full)) = self.segments().last_key_value() {
+            full.seal();
+        }
+        self.segments_mut().insert(segment.file.number, segment);
     }
 
     pub(super) fn folder(&self) -> &Path {

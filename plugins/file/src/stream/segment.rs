@@ -48,7 +48,8 @@ pub(super) fn place(position: u64) -> (u32, u32) {
     ((position >> 32) as u32, position as u32)
 }
 
-fn path(folder: &Path, number: u32) -> PathBuf {
+/// The file that is a segment.
+pub(super) fn path(folder: &Path, number: u32) -> PathBuf {
     folder.join(format!("{number:010}.events"))
 }
 
@@ -64,6 +65,8 @@ impl Segment {
     /// Makes an empty segment with room for `size` bytes, on disk when this returns.
     pub(super) fn create(folder: &Path, number: u32, size: u32) -> Result<Self> {
         let path = path(folder, number);
+        // One of a segment that somebody deleted knows nothing of this one.
+        index::delete(&path);
         let file = open(&path, true).map_err(|error| failed("make", &path, &error))?;
         let file = SegmentFile { number, path, file };
         let made = file.allocate(size).and_then(|()| file.file.sync_all());
@@ -98,6 +101,8 @@ impl Segment {
     /// disk once, and brings it back to its last whole batch.
     pub(super) fn recover(folder: &Path, number: u32, acknowledged: u32) -> Result<Self> {
         let file = SegmentFile::open(folder, number)?;
+        // There is one if those behind this segment are missing; it may grow from here on.
+        index::delete(&file.path);
         let (segment, is_torn) = file.scanned(acknowledged as usize)?;
         if !is_torn {
             return Ok(segment);

@@ -243,10 +243,7 @@ impl Writer {
             .last_key_value()
             .map_or(1, |(it, _)| it + 1);
         let segment = Segment::create(self.log.folder(), number, size.max(segment::SIZE))?;
-        if let Some((_, full)) = self.log.segments().last_key_value() {
-            full.seal();
-        }
-        self.log.segments_mut().insert(number, segment);
+        self.log.append(segment);
         self.is_broken = false;
         self.retention.apply(&self.log);
         Ok(())

@@ -32,13 +32,13 @@ impl<S: Subscriber> Layer<S> for Collect {
     }
 }
 
-fn collect_logs() {
+pub(crate) fn collect_logs() {
     // The first test of this process does; the others find it done.
     let _ = tracing::subscriber::set_global_default(registry().with(Collect));
 }
 
 /// Whether something was logged that names all of these.
-fn is_logged(words: &[&str]) -> bool {
+pub(crate) fn is_logged(words: &[&str]) -> bool {
     let logged = LOGGED.lock().expect("not poisoned");
     let mut logged = logged.iter();
     logged.any(|line| words.iter().all(|word| line.contains(word)))

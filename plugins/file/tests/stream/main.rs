@@ -2,6 +2,7 @@
 
 mod common;
 mod damage;
+mod loss;
 mod restart;
 mod retention;
 mod wait;

@@ -16,7 +16,7 @@ use super::{
 const MIB: usize = 1 << 20;
 
 /// Publishes that many MiB, an event each, which begins with its number.
-async fn fill(stream: &StreamHandle, numbers: std::ops::Range<usize>) {
+pub(crate) async fn fill(stream: &StreamHandle, numbers: std::ops::Range<usize>) {
     for number in numbers {
         let mut payload = format!("{number:04}").into_bytes();
         payload.resize(MIB, b' ');
@@ -27,7 +27,7 @@ async fn fill(stream: &StreamHandle, numbers: std::ops::Range<usize>) {
 }
 
 /// The numbers of all events.
-async fn numbers(stream: &StreamHandle) -> Vec<usize> {
+pub(crate) async fn numbers(stream: &StreamHandle) -> Vec<usize> {
     let events = history(stream).await;
     let numbers = events.iter().map(|text| text.trim().parse());
     numbers.map(|number| number.expect("a number")).collect()
