@@ -123,13 +123,14 @@ async fn an_address_is_not_shared_with_a_second_server() {
 
 #[tokio::test]
 async fn a_state_folder_is_not_shared_with_a_second_server() {
-    let server = Server::start("test").await;
+    let mut server = Server::start("test").await;
+    let pid = server.process().pid();
     let state = server.home().join(".micro/server");
     let second = new_server("test").env("MICRO_STATE", &state);
     assert_eq!(
         refusal(&second),
         format!(
-            "the state folder {} is in use by another server; stop that one or set --state",
+            "the state folder {} is in use by another server (process {pid}); stop that one or set --state",
             state.display()
         )
     );

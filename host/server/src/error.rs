@@ -50,10 +50,16 @@ pub enum ServerError {
 
     /// Another server keeps its state there.
     #[error(
-        "the state folder {} is in use by another server; stop that one or set --state",
-        .0.display()
+        "the state folder {} is in use by another server{}; stop that one or set --state",
+        folder.display(),
+        owner.map(|pid| format!(" (process {pid})")).unwrap_or_default()
     )]
-    StateInUse(PathBuf),
+    StateInUse {
+        /// The folder.
+        folder: PathBuf,
+        /// The process id of that server, if it is known.
+        owner: Option<u32>,
+    },
 
     /// The system gives no thread.
     #[error("cannot start the thread {name}: {source}")]

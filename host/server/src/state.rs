@@ -41,7 +41,8 @@ impl State {
             .canonicalize()
             .map_err(failed("open the state folder", folder))?;
         let path = folder.join("lock");
-        let lock = OpenOptions::new()
+        let mut lock = OpenOptions::new()
+            .read(true)
             .write(true)
             .create(true)
             .truncate(false)
@@ -50,6 +51,11 @@ impl State {
             .map_err(failed("open the lock", &path))?;
         match lock.try_lock() {
             Ok(()) => {
+                // For whoever finds the folder in use.
+                let said = lock
+                    .set_len(0)
+                    .and_then(|()| write!(lock, "{}", std::process::id()));
+                said.map_err(failed("write the lock", &path))?;
                 let path = folder.join("id");
                 let id = id(&path).map_err(failed("keep the server's id", &path))?;
                 Ok(Self {
@@ -58,7 +64,13 @@ impl State {
                     _lock: lock,
                 })
             }
-            Err(TryLockError::WouldBlock) => Err(ServerError::StateInUse(folder)),
+            Err(TryLockError::WouldBlock) => {
+                let owner = fs::read_to_string(&path).unwrap_or_default();
+                Err(ServerError::StateInUse {
+                    folder,
+                    owner: owner.parse().ok(),
+                })
+            }
             Err(TryLockError::Error(source)) => Err(failed("lock", &path)(source)),
         }
     }
@@ -107,12 +119,11 @@ mod tests {
             assert_eq!(mode & 0o777, 0o700);
         }
         let error = State::open(&folder).expect_err("held");
-        assert!(
-            error
-                .to_string()
-                .ends_with("is in use by another server; stop that one or set --state"),
-            "{error}"
+        let owner = format!(
+            "is in use by another server (process {}); stop that one or set --state",
+            std::process::id()
         );
+        assert!(error.to_string().ends_with(&owner), "{error}");
         let id = state.id().to_owned();
         drop(state);
         let again = State::open(&folder).expect("free again");

@@ -38,6 +38,7 @@ enum Action {
         secret: bool,
     },
     /// Set a value e.g micro config set helloworld.somekey hello
+    #[command(allow_negative_numbers = true)]
     Set {
         /// Its path, with dots between the parts
         key: Option<String>,

@@ -120,6 +120,7 @@ impl Runtime for RuntimeService {
         };
         let key = key_of(&namespace, service.name, service.version);
         let entrypoint = entrypoint_of(ID, &options.entrypoint)?;
+        validate::instances(options.instances).map_err(|text| Error::bad_request(ID, text))?;
         let source = if service.source.is_empty() {
             None
         } else {
@@ -263,7 +264,11 @@ fn wanted(
     let source = source_of(id, &service.source, caller)?;
     let entrypoint = entrypoint_of(id, &options.entrypoint)?;
     let mut env = validate::environment(&options.env).map_err(bad)?;
-    env.extend(options.secrets);
+    for (name, value) in options.secrets {
+        validate::variable(&name, &value).map_err(bad)?;
+        env.insert(name, value);
+    }
+    validate::instances(options.instances).map_err(bad)?;
     let start_timeout = match u64::try_from(options.start_timeout) {
         Ok(0) => of.0.config().start_timeout,
         Ok(milliseconds) => Duration::from_millis(milliseconds),

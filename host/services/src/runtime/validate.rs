@@ -53,15 +53,31 @@ pub(crate) fn environment(entries: &[String]) -> Result<BTreeMap<String, String>
         let (name, value) = entry
             .split_once('=')
             .ok_or("an environment variable must be given as NAME=VALUE")?;
-        if name.is_empty() || name.contains('\0') || value.contains('\0') {
-            return Err(format!(
-                "the environment variable {} has no name or holds a NUL",
-                shown(name)
-            ));
-        }
+        variable(name, value)?;
         variables.insert(name.to_owned(), value.to_owned());
     }
     Ok(variables)
+}
+
+/// Whether a process can be given this variable.
+pub(crate) fn variable(name: &str, value: &str) -> Result<(), String> {
+    if name.is_empty() || name.contains(['\0', '=']) || value.contains('\0') {
+        return Err(format!(
+            "the environment variable {} has no name, `=` in it, or holds a NUL",
+            shown(name)
+        ));
+    }
+    Ok(())
+}
+
+/// How many processes of a service are asked for: every runtime so far runs one.
+pub(crate) fn instances(number: i64) -> Result<(), String> {
+    if !(0..=1).contains(&number) {
+        return Err(format!(
+            "{number} instances are asked for; this runtime runs one of each service"
+        ));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ pub(super) struct Write {
     /// The key
     key: Option<String>,
     /// The value; several words are joined by spaces
+    #[arg(allow_negative_numbers = true)]
     value: Vec<String>,
     /// How long to keep it, such as 90s or 24h; for ever if there is none
     #[arg(short, long)]
