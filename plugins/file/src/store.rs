@@ -1,8 +1,9 @@
 //! The store: a log-structured tree on disk, one thread that writes, many that read.
 //!
 //! What is acknowledged is on disk. Writers that come at the same time share one sync, so that a
-//! disk which syncs a thousand times a second takes many thousands of commits. Reads run on
-//! threads that may wait for the disk.
+//! disk which syncs a thousand times a second takes many thousands of commits. Reads are
+//! done where they are asked for while they are quick, and on threads that may wait for the disk
+//! when they are not.
 //!
 //! The engine was chosen at 10 million records of 100 bytes; `ARCHITECTURE.md` has the figures.
 
@@ -10,6 +11,7 @@ mod engine;
 mod key;
 mod list;
 mod names;
+mod pace;
 mod record;
 mod recovery;
 mod sweep;
@@ -19,6 +21,7 @@ use std::{
     path::Path,
     sync::{Arc, mpsc},
     thread::JoinHandle,
+    time::Instant,
 };
 
 use micro_plugin_api::{
@@ -29,6 +32,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use self::{
     engine::{Engine, Open},
+    pace::Pace,
     recovery::Acknowledged,
     sweep::Sweep,
     writer::{Job, Writer},
@@ -50,6 +54,7 @@ struct Shared {
     /// `None` only while it is dropped.
     jobs: Option<mpsc::Sender<Job>>,
     places: Arc<Semaphore>,
+    pace: Pace,
     writer: Option<JoinHandle<()>>,
     /// Dropped last: whoever has the folder next finds nothing in use.
     _directory: Arc<Directory>,
@@ -109,6 +114,7 @@ impl Shared {
             watchers,
             jobs: Some(jobs),
             places: Arc::new(Semaphore::new(WAITING)),
+            pace: Pace::default(),
             writer: Some(writer),
             _directory: directory,
         })
@@ -134,13 +140,27 @@ impl Drop for Shared {
 
 impl Store for FileStore {
     async fn read(&self, _call: &Call, table: Table<'_>, key: &str) -> Result<Option<Record>> {
+        if self.shared.pace.is_quick()
+            && let Some(engine) = self.shared.engine.try_get()
+        {
+            let begun = Instant::now();
+            let found = read(&engine, table, key);
+            self.shared.pace.note(begun.elapsed());
+            return found;
+        }
+        let shared = self.shared.clone();
         let (database, table, key) = (
             table.database.to_owned(),
             table.table.to_owned(),
             key.to_owned(),
         );
-        self.blocking(move |engine| read(engine, Table::new(&database, &table), &key))
-            .await
+        self.blocking(move |engine| {
+            let begun = Instant::now();
+            let found = read(engine, Table::new(&database, &table), &key);
+            shared.pace.note(begun.elapsed());
+            found
+        })
+        .await
     }
 
     async fn list(&self, _call: &Call, table: Table<'_>, query: &ListQuery<'_>) -> Result<Page> {

@@ -74,6 +74,12 @@ impl Engine {
         Ok(Using(open))
     }
 
+    /// The engine, if it is there and nobody has to be waited for.
+    pub(super) fn try_get(&self) -> Option<Using<'_>> {
+        let open = self.open.try_read().ok()?;
+        open.is_some().then_some(Using(open))
+    }
+
     /// Closes the engine and recovers it from what is on disk: a write that failed is never tried
     /// again on what the failure may have left in memory.
     ///
