@@ -8,6 +8,7 @@
 mod at_scale;
 mod bare;
 mod boot;
+mod broker;
 mod core;
 mod doors;
 mod load;
@@ -32,8 +33,11 @@ async fn measure(rows: &[String]) -> Result<()> {
     if wanted("store") {
         store::measure(&mut table).await.context("store")?;
     }
-    if wanted("core store events broker") {
+    if wanted("core store events") {
         core::measure(&mut table).await.context("core services")?;
+    }
+    if wanted("broker") {
+        broker::measure(&mut table).await.context("broker")?;
     }
     if wanted("scale: store at ten million records") {
         at_scale::measure(&mut table).await.context("at scale")?;
