@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use futures::StreamExt;
+use futures::{StreamExt as _, future};
 use micro_modules::Modules;
 use micro_plugin_api::{
     BoxStream, Call, Result,
@@ -242,7 +242,7 @@ impl Output {
             return Vec::new();
         };
         lines
-            .filter_map(async |line| Some(line.ok()?.text))
+            .filter_map(|line| future::ready(line.ok().map(|line| line.text)))
             .collect()
             .await
     }
