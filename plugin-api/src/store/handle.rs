@@ -125,9 +125,12 @@ impl StoreHandle {
 
     /// See [`Store::commit`].
     ///
-    /// Fails with `invalid` for what [`Commit::validate`] refuses.
+    /// Fails with `invalid` as [`Self::read`] does.
     pub async fn commit(&self, call: &Call, commit: &Commit) -> Result<Version> {
-        commit.validate()?;
+        for operation in &commit.operations {
+            operation.table().validate()?;
+            rules::validate_key(&operation.key)?;
+        }
         self.0.commit(call, commit).await
     }
 

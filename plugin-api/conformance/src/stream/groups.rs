@@ -1,11 +1,12 @@
 //! Rules about groups: what they share, and what they remember.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use micro_plugin_api::{
     StreamHandle,
     stream::{ConsumeOptions, Start},
 };
+use tokio::sync::Barrier;
 
 use super::{LONG, QUIET, SHORT, Scope, acking, either, member, text};
 use crate::{
@@ -62,14 +63,25 @@ pub(super) fn cases() -> Vec<Case<StreamHandle>> {
 async fn shares(stream: StreamHandle) -> Verdict {
     let scope = Scope::new(stream);
     let mut tasks = Vec::new();
+    // Neither acknowledges anything before both have something: one may have a few events that are
+    // not settled and no more, so the next has to go to the other, however slow it is.
+    let both = Arc::new(Barrier::new(2));
+    let few = ConsumeOptions {
+        in_flight: 10,
+        ..acking(member("group"), LONG)
+    };
     for _ in 0..2 {
-        let mut consumer = scope.consume(&acking(member("group"), LONG)).await?;
-        let scope = scope.clone();
+        let mut consumer = scope.consume(&few).await?;
+        let (scope, both) = (scope.clone(), both.clone());
         tasks.push(tokio::spawn(async move {
             let mut seen = Vec::new();
             // The last one that is published tells that it is over; then a while for the rest.
             let mut patience = super::PATIENCE;
             while let Some(delivery) = consumer.within(patience).await? {
+                if seen.is_empty() {
+                    let waited = tokio::time::timeout(super::PATIENCE, both.wait()).await;
+                    ensure!(waited.is_ok(), "one member got nothing");
+                }
                 scope.ack(&delivery).await?;
                 seen.push(text(&delivery.event));
                 if seen.len() > 90 {
