@@ -2,8 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
-use micro_proto::auth;
+use anyhow::Result;
 use micro_tests::{ServerBuilder, grpc::Connection};
 
 use crate::table::{Table, median, short};
@@ -19,13 +18,7 @@ pub(crate) async fn measure(table: &mut Table) -> Result<()> {
         let mut server = builder.serve().await;
         ready.push(start.elapsed());
         let connection = Connection::open(&server.proxy().to_string()).await?;
-        let request = auth::TokenRequest {
-            id: "admin".into(),
-            secret: "micro".into(),
-            ..Default::default()
-        };
-        let answer = connection.call("/auth.Auth/Token", &[], &[request]).await?;
-        ensure!(answer.status == 0, "{}", answer.message);
+        connection.login(0).await?;
         login.push(start.elapsed());
         server.stop().await;
     }

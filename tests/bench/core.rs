@@ -8,9 +8,9 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::Result;
 use bytes::Bytes;
-use micro_proto::{auth, events, store};
+use micro_proto::{events, store};
 use micro_tests::{Server, ServerBuilder, grpc::Connection};
 use prost::Message;
 
@@ -48,23 +48,11 @@ impl Platform {
     /// Logs in to a server that is ready.
     pub(crate) async fn of(server: Server) -> Result<Self> {
         let address = server.proxy().to_string();
-        let request = auth::TokenRequest {
-            id: "admin".into(),
-            secret: "micro".into(),
-            token_expiry: 3600,
-            ..Default::default()
-        };
-        let connection = Connection::open(&address).await?;
-        let answer = connection.call("/auth.Auth/Token", &[], &[request]).await?;
-        ensure!(answer.status == 0, "{}", answer.message);
-        let answer = answer.messages.first().context("a token")?.clone();
-        let token = auth::TokenResponse::decode(answer)?
-            .token
-            .context("a token")?;
+        let token = Connection::open(&address).await?.login(3600).await?;
         Ok(Self {
             server,
             address,
-            token: token.access_token,
+            token,
         })
     }
 

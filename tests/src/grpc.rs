@@ -8,6 +8,7 @@ use http::{HeaderMap, Request, Uri};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use micro_proto::auth;
 use prost::Message;
 use tokio::{net::TcpStream, time::timeout};
 
@@ -49,6 +50,19 @@ impl Connection {
             sender,
             address: address.to_owned(),
         })
+    }
+
+    /// An access token of the first account, for `token_expiry` seconds.
+    pub async fn login(&self, token_expiry: i64) -> Result<String> {
+        let request = auth::TokenRequest {
+            id: "admin".into(),
+            secret: "micro".into(),
+            token_expiry,
+            ..Default::default()
+        };
+        let answer = self.call("/auth.Auth/Token", &[], &[request]).await?;
+        let token = answer.single::<auth::TokenResponse>()?.token;
+        Ok(token.context("an answer without a token")?.access_token)
     }
 
     /// Calls `path` with these messages, which makes a unary call or a client stream, and metadata.

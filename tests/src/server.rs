@@ -264,9 +264,19 @@ impl Server {
     /// # Panics
     /// If no answer comes.
     pub async fn get(&self, path: &str) -> Answer {
-        let request = Request::get(format!("http://{}{path}", self.api()))
-            .body("")
-            .expect("a valid path");
+        self.get_with(path, &[]).await
+    }
+
+    /// GET from the gateway with these headers.
+    ///
+    /// # Panics
+    /// If no answer comes.
+    pub async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let mut request = Request::get(format!("http://{}{path}", self.api()));
+        for (key, value) in headers {
+            request = request.header(*key, *value);
+        }
+        let request = request.body("").expect("a valid path and valid headers");
         fetch(request).await.expect("an answer")
     }
 

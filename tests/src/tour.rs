@@ -1,9 +1,7 @@
 //! The tour of the reference page, "Run helloworld" and "API", as transcripts of the real binary.
 
+use crate::{Server, assert_shows, wait_for};
 use anyhow::Result;
-use http::Request;
-
-use crate::{Answer, Server, assert_shows, fetch, wait_for};
 
 const SERVICES: &str =
     "api auth broker config events helloworld network proxy registry runtime store";
@@ -83,7 +81,6 @@ pub async fn tour(mut server: Server) -> Result<()> {
     );
 
     // HTTP: query, JSON body, namespace, token.
-    let get = async |path: &str, headers: &[(&str, &str)]| get(&server, path, headers).await;
     let root = server.get("/").await;
     assert_eq!(root.text(), r#"{"version": "v3.0.0-beta"}"#);
     let joe = server.get("/helloworld/call?name=Joe").await;
@@ -93,11 +90,12 @@ pub async fn tour(mut server: Server) -> Result<()> {
     );
     let posted = server.post("/helloworld/call", r#"{"name":"Joe"}"#).await;
     assert_eq!(posted.text(), r#"{"msg":"Hello Joe"}"#);
-    let elsewhere = get(
-        "/helloworld/call?name=Joe",
-        &[("micro-namespace", "foobar")],
-    )
-    .await?;
+    let elsewhere = server
+        .get_with(
+            "/helloworld/call?name=Joe",
+            &[("micro-namespace", "foobar")],
+        )
+        .await;
     assert_eq!(elsewhere.status, 404);
     assert_eq!(
         elsewhere.json()?["Detail"],
@@ -105,7 +103,9 @@ pub async fn tour(mut server: Server) -> Result<()> {
     );
     let token = micro(&["user", "token"]).await.success();
     let bearer = format!("Bearer {}", token.trim());
-    let authorized = get("/helloworld/call?name=Joe", &[("authorization", &bearer)]).await?;
+    let authorized = server
+        .get_with("/helloworld/call?name=Joe", &[("authorization", &bearer)])
+        .await;
     assert_eq!(authorized.text(), r#"{"msg":"Hello Joe"}"#);
     let listed = server.get("/registry/listServices").await.json()?;
     let services = listed["services"].as_array().expect("a list of services");
@@ -141,12 +141,4 @@ pub async fn tour(mut server: Server) -> Result<()> {
     .await;
     assert!(server.stop().await.success());
     Ok(())
-}
-
-async fn get(server: &Server, path: &str, headers: &[(&str, &str)]) -> Result<Answer> {
-    let mut request = Request::get(format!("http://{}{path}", server.api()));
-    for (key, value) in headers {
-        request = request.header(*key, *value);
-    }
-    fetch(request.body("")?).await
 }

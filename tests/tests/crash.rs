@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use micro_proto::{auth, config, events, store};
+use micro_proto::{config, events, store};
 use micro_tests::{Server, ServerBuilder, grpc::Connection, wait_for};
 
 /// How often the server is killed.
@@ -44,15 +44,7 @@ struct Client {
 impl Client {
     async fn login(server: &Server) -> Result<Self> {
         let connection = Connection::open(&server.proxy().to_string()).await?;
-        let request = auth::TokenRequest {
-            id: "admin".into(),
-            secret: "micro".into(),
-            token_expiry: 3600,
-            ..Default::default()
-        };
-        let answer = connection.call("/auth.Auth/Token", &[], &[request]).await?;
-        let token = answer.single::<auth::TokenResponse>()?.token;
-        let token = token.context("a token")?.access_token;
+        let token = connection.login(3600).await?;
         Ok(Self {
             connection,
             authorization: format!("Bearer {token}"),

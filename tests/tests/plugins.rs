@@ -41,6 +41,21 @@ impl Plugin {
             instance.map_err(|error| Error::new(Code::UNAVAILABLE, error.to_string()))?;
         module(&instance).ok_or_else(|| Error::unsupported("the plugin lacks this module"))
     }
+
+    async fn passes_store(&self) {
+        let open = async || self.open(|it| it.store()).await;
+        store::suite().run(open).await.assert_passed();
+    }
+
+    async fn passes_blob(&self) {
+        let open = async || self.open(|it| it.blob()).await;
+        blob::suite().run(open).await.assert_passed();
+    }
+
+    async fn passes_stream(&self) {
+        let open = async || self.open(|it| it.stream()).await;
+        stream::suite().run(open).await.assert_passed();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -51,18 +66,9 @@ async fn the_memory_plugin_passes_every_suite() {
         plugin.library.manifest().modules,
         ["store", "blob", "stream", "broker", "registry"]
     );
-    let report = store::suite()
-        .run(async || plugin.open(|it| it.store()).await)
-        .await;
-    report.assert_passed();
-    let report = blob::suite()
-        .run(async || plugin.open(|it| it.blob()).await)
-        .await;
-    report.assert_passed();
-    let report = stream::suite()
-        .run(async || plugin.open(|it| it.stream()).await)
-        .await;
-    report.assert_passed();
+    plugin.passes_store().await;
+    plugin.passes_blob().await;
+    plugin.passes_stream().await;
     let report = broker::suite()
         .run(async || plugin.open(|it| it.broker()).await)
         .await;
@@ -81,18 +87,9 @@ async fn the_file_plugin_passes_every_suite() {
         plugin.library.manifest().modules,
         ["store", "blob", "stream"]
     );
-    let report = store::suite()
-        .run(async || plugin.open(|it| it.store()).await)
-        .await;
-    report.assert_passed();
-    let report = blob::suite()
-        .run(async || plugin.open(|it| it.blob()).await)
-        .await;
-    report.assert_passed();
-    let report = stream::suite()
-        .run(async || plugin.open(|it| it.stream()).await)
-        .await;
-    report.assert_passed();
+    plugin.passes_store().await;
+    plugin.passes_blob().await;
+    plugin.passes_stream().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

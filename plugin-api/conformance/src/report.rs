@@ -81,6 +81,19 @@ impl Report {
     pub fn assert_passed(&self) {
         assert!(self.is_clean(), "{self}");
     }
+
+    /// For tests of a suite: panics unless the case `rule` noticed this defect.
+    ///
+    /// # Panics
+    /// If it passed, was skipped, or there was none.
+    #[track_caller]
+    pub fn assert_noticed(&self, rule: &str, defect: &impl fmt::Debug) {
+        let outcome = self.outcome(rule);
+        assert!(
+            matches!(outcome, Some(Outcome::Failed(_))),
+            "{defect:?}, {rule}: {outcome:?}"
+        );
+    }
 }
 
 /// The cases that did not pass, a line each, below a line of totals.

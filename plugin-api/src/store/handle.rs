@@ -128,8 +128,7 @@ impl StoreHandle {
     /// Fails with `invalid` as [`Self::read`] does.
     pub async fn commit(&self, call: &Call, commit: &Commit) -> Result<Version> {
         for operation in &commit.operations {
-            operation.table().validate()?;
-            rules::validate_key(&operation.key)?;
+            operation.validate()?;
         }
         self.0.commit(call, commit).await
     }

@@ -24,8 +24,7 @@ impl Commit {
         }
         let mut seen = HashSet::with_capacity(count);
         for operation in &self.operations {
-            operation.table().validate()?;
-            validate_key(&operation.key)?;
+            operation.validate()?;
             if count > 1 && !seen.insert((operation.table(), &operation.key)) {
                 return Err(Error::invalid(format!(
                     "{} twice in one commit; name each key once",
@@ -74,6 +73,15 @@ pub(super) fn validate_key(key: &str) -> Result<()> {
 impl Operation {
     /// The longest key, in bytes: what every backend can be made to take.
     pub const MAX_KEY: usize = 16 << 10;
+
+    /// Checks the length of its names and its key.
+    ///
+    /// # Errors
+    /// `invalid`, saying which is too long.
+    pub fn validate(&self) -> Result<()> {
+        self.table().validate()?;
+        validate_key(&self.key)
+    }
 
     /// The table that it is about.
     pub fn table(&self) -> Table<'_> {

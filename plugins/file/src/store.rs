@@ -121,6 +121,16 @@ impl Shared {
     }
 }
 
+impl Shared {
+    /// [`read`], whose time counts for where the next ones are done.
+    fn read(&self, engine: &Open, table: Table<'_>, key: &str) -> Result<Option<Record>> {
+        let begun = Instant::now();
+        let found = read(engine, table, key);
+        self.pace.note(begun.elapsed());
+        found
+    }
+}
+
 fn no_thread(folder: &Path, error: &std::io::Error) -> Error {
     Error::unavailable(format!(
         "cannot start the thread that writes to {}: {error}",
@@ -143,10 +153,7 @@ impl Store for FileStore {
         if self.shared.pace.is_quick()
             && let Some(engine) = self.shared.engine.try_get()
         {
-            let begun = Instant::now();
-            let found = read(&engine, table, key);
-            self.shared.pace.note(begun.elapsed());
-            return found;
+            return self.shared.read(&engine, table, key);
         }
         let shared = self.shared.clone();
         let (database, table, key) = (
@@ -154,13 +161,8 @@ impl Store for FileStore {
             table.table.to_owned(),
             key.to_owned(),
         );
-        self.blocking(move |engine| {
-            let begun = Instant::now();
-            let found = read(engine, Table::new(&database, &table), &key);
-            shared.pace.note(begun.elapsed());
-            found
-        })
-        .await
+        self.blocking(move |engine| shared.read(engine, Table::new(&database, &table), &key))
+            .await
     }
 
     async fn list(&self, _call: &Call, table: Table<'_>, query: &ListQuery<'_>) -> Result<Page> {

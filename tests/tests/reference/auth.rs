@@ -2,7 +2,7 @@
 
 use micro_tests::{assert_shows, wait_for};
 
-use crate::{Reader, gateway::get};
+use crate::Reader;
 
 const PATH: &str = "/helloworld/call?name=Alice";
 const HELLO: &str = r#"{"msg":"Hello Alice"}"#;
@@ -45,7 +45,10 @@ pub(crate) async fn rules(reader: &Reader) {
     );
     let token = reader.shows("micro user token").await;
     let bearer = format!("Bearer {}", token.trim());
-    let authorized = get(reader, PATH, &[("authorization", &bearer)]).await;
+    let authorized = reader
+        .server
+        .get_with(PATH, &[("authorization", &bearer)])
+        .await;
     assert_eq!(authorized.text(), HELLO);
 }
 

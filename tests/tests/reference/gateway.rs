@@ -1,17 +1,6 @@
 //! "API".
 
-use http::Request;
-use micro_tests::{Answer, fetch};
-
 use crate::Reader;
-
-pub(crate) async fn get(reader: &Reader, path: &str, headers: &[(&str, &str)]) -> Answer {
-    let mut request = Request::get(format!("http://{}{path}", reader.server.api()));
-    for (key, value) in headers {
-        request = request.header(*key, *value);
-    }
-    fetch(request.body("").unwrap()).await.unwrap()
-}
 
 pub(crate) async fn calls(reader: &Reader) {
     let server = &reader.server;
@@ -28,10 +17,12 @@ pub(crate) async fn calls(reader: &Reader) {
     assert_eq!(server.get(path).await.text(), hello);
     let posted = server.post("/helloworld/call", r#"{"name":"Joe"}"#).await;
     assert_eq!(posted.text(), hello);
-    let elsewhere = get(reader, path, &[("micro-namespace", "foobar")]).await;
+    let elsewhere = server
+        .get_with(path, &[("micro-namespace", "foobar")])
+        .await;
     assert_eq!(elsewhere.status, 404, "helloworld does not run there");
     let token = reader.shows("micro user token").await;
     let bearer = format!("Bearer {}", token.trim());
-    let authorized = get(reader, path, &[("authorization", &bearer)]).await;
+    let authorized = server.get_with(path, &[("authorization", &bearer)]).await;
     assert_eq!(authorized.text(), hello);
 }

@@ -15,8 +15,7 @@ use crate::{
 
 /// What to call with what.
 #[derive(Debug, clap::Args)]
-#[command(rename_all = "snake_case")]
-pub(crate) struct Args {
+pub(super) struct Target {
     /// The service
     service: Option<String>,
     /// The endpoint, such as Helloworld.Call
@@ -29,6 +28,48 @@ pub(crate) struct Args {
     /// key=value to send along; repeat it or use commas
     #[arg(long, value_delimiter = ',')]
     metadata: Vec<String>,
+}
+
+/// What was said of a call, understood.
+pub(super) struct Wanted {
+    pub(super) service: String,
+    pub(super) endpoint: String,
+    pub(super) metadata: BTreeMap<String, String>,
+    /// The request as it is sent.
+    pub(super) body: Bytes,
+    /// Whether answers are shown as the bytes that came.
+    pub(super) is_raw: bool,
+}
+
+impl Target {
+    /// What `micro COMMAND` is to call.
+    ///
+    /// # Errors
+    /// What is missing or cannot be.
+    pub(super) fn parse(self, command: &str) -> Result<Wanted> {
+        let (Some(service), Some(endpoint)) = (self.service, self.endpoint) else {
+            return Err(missing(command, "SERVICE and ENDPOINT"));
+        };
+        let body = request(&self.json.join(" "))?;
+        if !is_endpoint(&endpoint) {
+            return Err(CliError::malformed_method(&endpoint));
+        }
+        Ok(Wanted {
+            service,
+            endpoint,
+            metadata: pairs(&self.metadata)?,
+            body,
+            is_raw: self.output == "raw",
+        })
+    }
+}
+
+/// A call and its limits.
+#[derive(Debug, clap::Args)]
+#[command(rename_all = "snake_case")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    target: Target,
     /// How long to wait, such as 500ms or 5s
     #[arg(long)]
     request_timeout: Option<String>,
@@ -36,10 +77,7 @@ pub(crate) struct Args {
 
 /// Calls the endpoint and prints the response.
 pub(crate) async fn run(session: &Session<'_>, args: Args) -> Result<Outcome> {
-    let (Some(service), Some(endpoint)) = (args.service, args.endpoint) else {
-        return Err(missing("call", "SERVICE and ENDPOINT"));
-    };
-    let request = request(&args.json.join(" "))?;
+    let wanted = args.target.parse("call")?;
     let timeout = args.request_timeout.map(|text| {
         duration::parse(&text).ok_or_else(|| {
             CliError::new(
@@ -48,25 +86,22 @@ pub(crate) async fn run(session: &Session<'_>, args: Args) -> Result<Outcome> {
             )
         })
     });
-    if !is_endpoint(&endpoint) {
-        return Err(CliError::malformed_method(&endpoint));
-    }
     let call = Call {
-        service: &service,
-        endpoint: &endpoint,
+        service: &wanted.service,
+        endpoint: &wanted.endpoint,
         namespace: session.namespace(),
-        metadata: pairs(&args.metadata)?,
+        metadata: wanted.metadata,
         timeout: timeout.transpose()?,
     };
-    let response = session.call_json(&call, request).await?;
-    if args.output == "raw" {
+    let response = session.call_json(&call, wanted.body).await?;
+    if wanted.is_raw {
         return Ok(Output::Raw(response).into());
     }
     Ok(Output::Json(as_value(&response)?).into())
 }
 
 /// The request as it is sent: a JSON object, checked but not rewritten.
-pub(super) fn request(text: &str) -> Result<Bytes> {
+fn request(text: &str) -> Result<Bytes> {
     if text.trim().is_empty() {
         return Ok(Bytes::from_static(b"{}"));
     }
@@ -75,7 +110,7 @@ pub(super) fn request(text: &str) -> Result<Bytes> {
     Ok(Bytes::from(text.to_owned()))
 }
 
-pub(super) fn is_endpoint(name: &str) -> bool {
+fn is_endpoint(name: &str) -> bool {
     name.split_once('.').is_some_and(|(handler, method)| {
         !handler.is_empty() && !method.is_empty() && !method.contains('.') && !name.contains('/')
     })
@@ -85,7 +120,7 @@ pub(super) fn is_endpoint(name: &str) -> bool {
 ///
 /// # Errors
 /// Something without `=`.
-pub(super) fn pairs(list: &[String]) -> Result<BTreeMap<String, String>> {
+fn pairs(list: &[String]) -> Result<BTreeMap<String, String>> {
     list.iter()
         .map(|pair| {
             let (key, value) = pair.split_once('=').ok_or_else(|| {
