@@ -1,7 +1,5 @@
 //! gRPC as bytes: what a client of another language sends, without our client in between.
 
-use std::time::Duration;
-
 use anyhow::{Context as _, Result, bail};
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::{HeaderMap, Request, Uri};
@@ -12,8 +10,7 @@ use micro_proto::auth;
 use prost::Message;
 use tokio::{net::TcpStream, time::timeout};
 
-/// How long any one call of a test may take.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+use crate::PATIENCE;
 
 /// One plaintext HTTP/2 connection to a door.
 #[derive(Clone)]

@@ -1,7 +1,5 @@
 //! One HTTP request and its whole answer.
 
-use std::time::Duration;
-
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
@@ -9,6 +7,8 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, time::timeout};
+
+use crate::PATIENCE;
 
 /// What came back.
 #[derive(Clone, Debug)]
@@ -37,7 +37,7 @@ impl Answer {
 }
 
 /// Sends a request to `http://host:port/…` on a connection of its own and reads the whole answer,
-/// within five seconds.
+/// within [`PATIENCE`].
 ///
 /// # Errors
 /// If nobody listens there, or no whole answer comes.
@@ -70,8 +70,8 @@ pub async fn fetch(request: Request<impl Into<Bytes>>) -> Result<Answer> {
             body,
         })
     };
-    timeout(Duration::from_secs(5), exchange)
+    timeout(PATIENCE, exchange)
         .await
-        .unwrap_or_else(|_| Err(anyhow::anyhow!("no answer within 5 s")))
+        .unwrap_or_else(|_| Err(anyhow::anyhow!("no answer within {PATIENCE:?}")))
         .with_context(|| format!("{method} {uri}"))
 }

@@ -18,7 +18,7 @@ use nix::{
 };
 
 /// How long a program may take to end when it is asked to, before a test kills it.
-const GRACE: Duration = Duration::from_secs(20);
+const GRACE: Duration = Duration::from_secs(60);
 
 /// The path of a program or library that is built beside the tests.
 ///

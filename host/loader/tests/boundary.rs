@@ -229,7 +229,7 @@ async fn a_deadline_ends_a_call_wherever_it_hangs() {
     // One that holds the plugin's only worker, so that the plugin's own timer cannot fire.
     let begun = Instant::now();
     deadline(soon(store.read(&short(), TABLE, "stuck")).await.map(drop));
-    assert!(begun.elapsed() < Duration::from_millis(900));
+    assert!(begun.elapsed() < Duration::from_millis(4500));
 }
 
 #[tokio::test]
@@ -240,7 +240,7 @@ async fn a_hop_that_blocks_does_not_hold_up_its_caller() {
     // The test's one thread gets here although the plugin's sleeps.
     let begun = Instant::now();
     assert!(poll!(&mut read).is_pending());
-    assert!(begun.elapsed() < Duration::from_millis(900));
+    assert!(begun.elapsed() < Duration::from_millis(4500));
     assert_eq!(soon(read).await, Ok(None));
 }
 

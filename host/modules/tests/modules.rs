@@ -117,7 +117,10 @@ async fn a_module_that_blocks_its_thread_holds_up_nobody() {
         error.as_deref(),
         Some("an earlier health check has not come back yet")
     );
-    assert!(start.elapsed() < Duration::from_secs(1), "asked only once");
+    assert!(
+        start.elapsed() < Duration::from_millis(2500),
+        "asked only once"
+    );
     drop(blocker);
 }
 

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 /// How long is long enough, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits until a condition holds.
 ///
 /// # Panics
-/// When it does not within thirty seconds; `what` says in the message what was waited for.
+/// When it does not within a minute; `what` says in the message what was waited for.
 pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     until_async(what, async || condition()).await;
 }

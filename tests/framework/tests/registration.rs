@@ -32,7 +32,7 @@ fn start(environment: Environment) -> (oneshot::Sender<()>, Running) {
 }
 
 async fn soon<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(10), future)
+    tokio::time::timeout(Duration::from_secs(60), future)
         .await
         .expect("within ten seconds")
 }

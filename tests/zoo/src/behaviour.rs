@@ -18,7 +18,7 @@ pub(crate) const HANG: &str = "hang";
 pub(crate) const PANIC_IN_DROP: &str = "panic-in-drop";
 /// Holds its thread for half a second.
 pub(crate) const BLOCK: &str = "block";
-/// Holds its thread for a second.
+/// Holds its thread for five seconds.
 pub(crate) const STUCK: &str = "stuck";
 /// Takes `slow_ms`.
 pub(crate) const SLOW: &str = "slow";
@@ -55,7 +55,7 @@ impl Zoo {
                 future::pending::<()>().await;
             }
             BLOCK => hold_thread(Duration::from_millis(500)),
-            STUCK => hold_thread(Duration::from_secs(1)),
+            STUCK => hold_thread(Duration::from_secs(5)),
             SLOW => tokio::time::sleep(self.slow).await,
             LOG => self.log(),
             PANIC_IN_THREADS => panic_in_threads(),

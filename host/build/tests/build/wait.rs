@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 /// Waits until `condition` holds.
 pub(crate) async fn until(mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while !condition() {
         assert!(Instant::now() < deadline, "not in time");
         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -101,9 +101,9 @@ impl Place {
     }
 }
 
-/// What a future gives within 20 seconds.
+/// What a future gives within a minute.
 pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), future)
+    tokio::time::timeout(Duration::from_secs(60), future)
         .await
         .expect("it takes too long")
 }

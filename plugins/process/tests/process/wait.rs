@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Longer than anything here takes on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits until `condition` gives something.
 pub(crate) async fn until<T>(mut condition: impl AsyncFnMut() -> Option<T>) -> T {
