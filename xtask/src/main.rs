@@ -11,6 +11,7 @@ mod dist;
 mod features;
 mod install;
 mod plugins;
+mod retry;
 mod server;
 mod test;
 mod tidy;

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 
-use crate::cargo::{cargo, root, run, target};
+use crate::{
+    cargo::{cargo, root, run, target},
+    retry,
+};
 
 /// Run every test, on real parts.
 #[derive(Args)]
@@ -26,19 +29,25 @@ impl Test {
         // some tests only, the examples that they run.
         let whole = ["build", "--workspace", "--lib", "--bins", "--examples"];
         run(&mut cargo(whole))?;
-        let mut command = cargo(["test", "--workspace", "--no-fail-fast"]);
+        let test = |cargo_args: &[String]| {
+            let mut command = cargo(["test", "--no-fail-fast"]);
+            command
+                .args(cargo_args)
+                .env("MICRO_TEST_SDK", root())
+                .env("MICRO_TEST_BUILD_CACHE", target().join("build-cache"));
+            command
+        };
+        let mut all = vec!["--workspace".to_owned()];
         if self.end_to_end {
             for name in end_to_end_tests()? {
-                command.args(["--test", &name]);
+                all.extend(["--test".to_owned(), name]);
             }
         }
-        command
-            .env("MICRO_TEST_SDK", root())
-            .env("MICRO_TEST_BUILD_CACHE", target().join("build-cache"));
+        let mut command = test(&all);
         if !self.filters.is_empty() {
             command.arg("--").args(&self.filters);
         }
-        run(&mut command)
+        retry::run_tests(&mut command, test)
     }
 }
 
