@@ -101,6 +101,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &["host/cli", "host/server", "xtask/workspace-hack"],
     ),
     ("tests", &["*"]),
+    ("tests/backends", &[]),
     (
         "tests/framework",
         &["framework", "framework/build", "proto"],
