@@ -5,6 +5,7 @@
     reason = "a developer's tool talks to its terminal"
 )]
 
+mod backends;
 mod bench;
 mod cargo;
 mod dist;

@@ -1,4 +1,5 @@
-//! `cargo xtask test`: the test command. It builds what the tests load, then runs them all.
+//! `cargo xtask test`: the test command. It builds what the tests load, starts the real servers that
+//! they share, then runs them all.
 
 use std::path::PathBuf;
 
@@ -6,6 +7,7 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::{
+    backends::Backends,
     cargo::{cargo, root, run, target},
     retry,
 };
@@ -18,6 +20,11 @@ pub(crate) struct Test {
     #[arg(long)]
     end_to_end: bool,
 
+    /// Install etcd, nats-server and PostgreSQL from Debian's packages where they are missing.
+    /// Done without asking by root, and where `CI=true`.
+    #[arg(long)]
+    install: bool,
+
     /// Only tests whose names contain one of these, and options for the test programs.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     filters: Vec<String>,
@@ -29,10 +36,12 @@ impl Test {
         // some tests only, the examples that they run.
         let whole = ["build", "--workspace", "--lib", "--bins", "--examples"];
         run(&mut cargo(whole))?;
+        let backends = Backends::start(self.install)?;
         let test = |cargo_args: &[String]| {
             let mut command = cargo(["test", "--no-fail-fast"]);
             command
                 .args(cargo_args)
+                .envs(backends.addresses())
                 .env("MICRO_TEST_SDK", root())
                 .env("MICRO_TEST_BUILD_CACHE", target().join("build-cache"));
             command
