@@ -10,6 +10,8 @@
 ///     run = inline,
 ///     except = ["store.commit"],
 ///     exclusive = true,
+///     promises = ["store.durable", "blob.durable"],
+///     lacks = ["store.watch"],
 /// }
 /// ```
 ///
@@ -22,6 +24,9 @@
 ///   block; `inline` on the caller's thread, for code that never does. `except` names the methods
 ///   that run the other way.
 /// - `exclusive = true` if two instances with the same settings cannot be open at once.
+/// - `promises` and `lacks` declare the plugin's [`Capabilities`](crate::Capabilities): what it
+///   promises that not every backend can, and which rules of its modules it does not promise. The
+///   conformance suites test the one and skip the other.
 /// - Version, description, licence and authors are those of the crate; `description = "…"`,
 ///   `license = "…"` and `authors = "…"` replace them.
 ///
@@ -36,6 +41,7 @@ macro_rules! export_plugin {
             description [::core::env!("CARGO_PKG_DESCRIPTION")]
             license [::core::env!("CARGO_PKG_LICENSE")]
             authors [::core::env!("CARGO_PKG_AUTHORS")]
+            promises [] lacks []
         }
     };
 }
@@ -59,11 +65,17 @@ macro_rules! __export_plugin {
     (@parse [description = $value:literal $(, $($rest:tt)*)?] name $n:tt modules $m:tt run $r:tt except $e:tt exclusive $x:tt description $d:tt $($more:tt)*) => {
         $crate::__export_plugin! { @parse [$($($rest)*)?] name $n modules $m run $r except $e exclusive $x description [$value] $($more)* }
     };
-    (@parse [license = $value:literal $(, $($rest:tt)*)?] name $n:tt modules $m:tt run $r:tt except $e:tt exclusive $x:tt description $d:tt license $l:tt authors $a:tt) => {
-        $crate::__export_plugin! { @parse [$($($rest)*)?] name $n modules $m run $r except $e exclusive $x description $d license [$value] authors $a }
+    (@parse [license = $value:literal $(, $($rest:tt)*)?] name $n:tt modules $m:tt run $r:tt except $e:tt exclusive $x:tt description $d:tt license $l:tt $($more:tt)*) => {
+        $crate::__export_plugin! { @parse [$($($rest)*)?] name $n modules $m run $r except $e exclusive $x description $d license [$value] $($more)* }
     };
-    (@parse [authors = $value:literal $(, $($rest:tt)*)?] name $n:tt modules $m:tt run $r:tt except $e:tt exclusive $x:tt description $d:tt license $l:tt authors $a:tt) => {
-        $crate::__export_plugin! { @parse [$($($rest)*)?] name $n modules $m run $r except $e exclusive $x description $d license $l authors [$value] }
+    (@parse [authors = $value:literal $(, $($rest:tt)*)?] name $n:tt modules $m:tt run $r:tt except $e:tt exclusive $x:tt description $d:tt license $l:tt authors $a:tt $($more:tt)*) => {
+        $crate::__export_plugin! { @parse [$($($rest)*)?] name $n modules $m run $r except $e exclusive $x description $d license $l authors [$value] $($more)* }
+    };
+    (@parse [promises = [$($capability:literal),* $(,)?] $(, $($rest:tt)*)?] name $n:tt modules $m:tt run $r:tt except $e:tt exclusive $x:tt description $d:tt license $l:tt authors $a:tt promises $p:tt $($more:tt)*) => {
+        $crate::__export_plugin! { @parse [$($($rest)*)?] name $n modules $m run $r except $e exclusive $x description $d license $l authors $a promises [$($capability),*] $($more)* }
+    };
+    (@parse [lacks = [$($capability:literal),* $(,)?] $(, $($rest:tt)*)?] name $n:tt modules $m:tt run $r:tt except $e:tt exclusive $x:tt description $d:tt license $l:tt authors $a:tt promises $p:tt lacks $k:tt) => {
+        $crate::__export_plugin! { @parse [$($($rest)*)?] name $n modules $m run $r except $e exclusive $x description $d license $l authors $a promises $p lacks [$($capability),*] }
     };
     (@parse [store: $constructor:path $(, $($rest:tt)*)?] name $n:tt modules [$($m:tt)*] $($more:tt)*) => {
         $crate::__export_plugin! { @parse [$($($rest)*)?] name $n modules [$($m)* [store $constructor]] $($more)* }
@@ -86,6 +98,7 @@ macro_rules! __export_plugin {
     (@parse [] name [$name:literal] modules [[$first:ident $first_constructor:path] $([$module:ident $constructor:path])*]
         run [$run:ident] except [$($except:literal),*] exclusive [$exclusive:expr]
         description [$description:expr] license [$license:expr] authors [$authors:expr]
+        promises [$($promise:literal),*] lacks [$($lack:literal),*]
     ) => {
         /// This plugin, for programs that link it instead of loading its library.
         // The prefix keeps the symbols of two plugins apart that are linked into one program.
@@ -99,11 +112,18 @@ macro_rules! __export_plugin {
                 panic: if ::core::cfg!(panic = "unwind") { "unwind" } else { "abort" },
                 run: $crate::__abi::RunMode::$run,
                 exclusive: $exclusive,
+                promises: &[$($promise),*],
+                lacks: &[$($lack),*],
                 description: $description,
                 license: $license,
                 authors: $authors,
             };
             const _: () = $crate::__abi::plugin::check_methods(&[$($except),*]);
+            const _: () = $crate::__abi::plugin::check_capabilities(
+                FACTS.modules,
+                FACTS.promises,
+                FACTS.lacks,
+            );
 
             #[cfg_attr(target_os = "linux", unsafe(link_section = ".micro.plugin"))]
             #[used]
@@ -141,8 +161,8 @@ macro_rules! __export_plugin {
     (@parse [$($rest:tt)*] $($more:tt)*) => {
         ::core::compile_error!(::core::concat!(
             "export_plugin!: cannot read `", ::core::stringify!($($rest)*),
-            "`; it takes store|blob|stream|registry|runtime: CONSTRUCTOR, run = hop|inline, except = [\"store.commit\"], ",
-            "exclusive = true|false, description|license|authors = \"…\""
+            "`; it takes store|blob|stream|broker|registry|runtime: CONSTRUCTOR, run = hop|inline, except = [\"store.commit\"], ",
+            "exclusive = true|false, promises = [\"store.durable\"], lacks = [\"store.watch\"], description|license|authors = \"…\""
         ));
     };
 }

@@ -68,4 +68,4 @@ impl Store for Shelf {
     }
 }
 
-export_plugin! { name: "shelf", store: Shelf::open }
+export_plugin! { name: "shelf", store: Shelf::open, lacks = ["store.watch"] }

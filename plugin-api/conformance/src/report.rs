@@ -12,7 +12,8 @@ pub enum Outcome {
     Passed,
     /// It did not, and this is what was seen instead.
     Failed(String),
-    /// The implementation says that it does not support what the rule is about.
+    /// The implementation does not support what the rule is about: it says so when it is called, or
+    /// declares it.
     Skipped(String),
 }
 
@@ -26,6 +27,9 @@ pub struct CaseReport {
     /// How it ended.
     #[serde(flatten)]
     pub outcome: Outcome,
+    /// The capability that the rule needs and the plugin declares not to have: the case was not
+    /// run.
+    pub without: Option<String>,
     /// How long the case took, opening and shutting down included.
     pub duration: Duration,
 }
@@ -37,6 +41,8 @@ pub struct Report {
     pub module: &'static str,
     /// The cases.
     pub cases: Vec<CaseReport>,
+    /// What the plugin declares of this module that is the name of no rule.
+    pub unknown: Vec<String>,
 }
 
 impl Report {
@@ -69,15 +75,17 @@ impl Report {
             .map(|case| &case.outcome)
     }
 
-    /// Whether there was a case, and each passed.
+    /// Whether a case passed, as did every other that the plugin does not declare to lack, and what
+    /// it declares is known.
     pub fn is_clean(&self) -> bool {
-        !self.cases.is_empty() && self.passed().count() == self.cases.len()
+        let kept = |case: &CaseReport| case.outcome == Outcome::Passed || case.without.is_some();
+        self.passed().next().is_some() && self.cases.iter().all(kept) && self.unknown.is_empty()
     }
 
-    /// For tests: panics with every failed and skipped rule unless all passed.
+    /// For tests: panics with every failed and skipped rule unless the report is clean.
     ///
     /// # Panics
-    /// If a case failed or was skipped, or there was none.
+    /// If a case failed, or was skipped and not declared, or none passed.
     pub fn assert_passed(&self) {
         assert!(self.is_clean(), "{self}");
     }
@@ -114,6 +122,9 @@ impl fmt::Display for Report {
                 Outcome::Skipped(reason) => ("skipped", reason),
             };
             write!(f, "\n{word} {}: {reason}\n  rule: {}", case.name, case.rule)?;
+        }
+        for name in &self.unknown {
+            write!(f, "\ndeclared {name}: there is no such rule")?;
         }
         Ok(())
     }

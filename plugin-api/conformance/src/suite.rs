@@ -7,11 +7,12 @@ use std::{
 
 use futures::{FutureExt as _, future::LocalBoxFuture};
 use micro_plugin_api::{
-    BlobHandle, BoxFuture, BrokerHandle, Call, RegistryHandle, Result, StoreHandle, StreamHandle,
+    BlobHandle, BoxFuture, BrokerHandle, Call, Capabilities, RegistryHandle, Result, StoreHandle,
+    StreamHandle,
 };
 
 use crate::{
-    check::{Stop, Verdict},
+    check::{Stop, Verdict, unique},
     report::{CaseReport, Outcome, Report},
 };
 
@@ -44,20 +45,27 @@ module!(
     RegistryHandle
 );
 
+/// What a check works with.
+pub(crate) enum Check<H> {
+    /// One instance.
+    Alone(fn(H) -> LocalBoxFuture<'static, Verdict>),
+    /// Two that are open at the same time.
+    Together(fn(H, H) -> LocalBoxFuture<'static, Verdict>),
+    /// One, and one that is opened once the first was shut down; both are given a name that
+    /// nothing else in the backend bears.
+    Reopened([fn(H, String) -> LocalBoxFuture<'static, Verdict>; 2]),
+}
+
 /// One rule and the code that checks it.
 pub struct Case<H> {
     name: &'static str,
     rule: &'static str,
     deadline: Duration,
-    check: fn(H) -> LocalBoxFuture<'static, Verdict>,
+    check: Check<H>,
 }
 
 impl<H> Case<H> {
-    pub(crate) const fn new(
-        name: &'static str,
-        rule: &'static str,
-        check: fn(H) -> LocalBoxFuture<'static, Verdict>,
-    ) -> Self {
+    pub(crate) const fn new(name: &'static str, rule: &'static str, check: Check<H>) -> Self {
         Self {
             name,
             rule,
@@ -80,20 +88,69 @@ impl<H> Case<H> {
 /// A case whose check is the async function `$check`.
 macro_rules! case {
     ($name:literal, $check:path, $rule:literal) => {
-        $crate::Case::new($name, $rule, |handle| Box::pin($check(handle)))
+        $crate::Case::new(
+            $name,
+            $rule,
+            $crate::suite::Check::Alone(|handle| Box::pin($check(handle))),
+        )
     };
 }
 pub(crate) use case;
+
+/// A case whose check is the async function `$check` of two instances that are open at once.
+macro_rules! together {
+    ($name:literal, $check:path, $rule:literal) => {
+        $crate::Case::new(
+            $name,
+            $rule,
+            $crate::suite::Check::Together(|one, other| Box::pin($check(one, other))),
+        )
+    };
+}
+pub(crate) use together;
+
+/// A case whose check is the async functions `$before` and `$after`: what is true of an instance
+/// is true of the next one.
+macro_rules! reopened {
+    ($name:literal, $before:path, $after:path, $rule:literal) => {
+        $crate::Case::new(
+            $name,
+            $rule,
+            $crate::suite::Check::Reopened([
+                |handle, name| Box::pin($before(handle, name)),
+                |handle, name| Box::pin($after(handle, name)),
+            ]),
+        )
+    };
+}
+pub(crate) use reopened;
 
 /// The rules of one module.
 pub struct Suite<H> {
     module: &'static str,
     cases: Vec<Case<H>>,
+    /// The names of all rules of the module, whichever of them run.
+    rules: Vec<&'static str>,
+    capabilities: Capabilities,
 }
 
 impl<H: Module> Suite<H> {
     pub(crate) fn new(module: &'static str, cases: Vec<Case<H>>) -> Self {
-        Self { module, cases }
+        Self {
+            module,
+            rules: cases.iter().map(Case::name).collect(),
+            cases,
+            capabilities: Capabilities::default(),
+        }
+    }
+
+    /// The same suite for a plugin that declares this: what it promises beyond the contract is
+    /// tested, and what it lacks is skipped. Without it the contract is tested, no more and no
+    /// less.
+    #[must_use]
+    pub fn of(mut self, capabilities: &Capabilities) -> Self {
+        self.capabilities.clone_from(capabilities);
+        self
     }
 
     /// The rules, in the order in which they run.
@@ -117,8 +174,9 @@ impl<H: Module> Suite<H> {
         self
     }
 
-    /// Runs every case, one after another, each against a handle of its own from `open`, which is
-    /// shut down after it.
+    /// Runs every case, one after another, each against a handle of its own from `open` (or two,
+    /// where the rule is about that), which is shut down after it. `open` opens the same backend
+    /// each time.
     ///
     /// Must be called on a multi-threaded tokio runtime: cases spawn tasks.
     pub async fn run<F>(&self, open: F) -> Report
@@ -128,50 +186,102 @@ impl<H: Module> Suite<H> {
         let mut cases = Vec::with_capacity(self.cases.len());
         for case in &self.cases {
             let begun = Instant::now();
-            let outcome = match run_case(case, &open).await {
-                Ok(()) => Outcome::Passed,
-                Err(Stop::Failed(reason)) => Outcome::Failed(reason),
-                Err(Stop::Skipped(reason)) => Outcome::Skipped(reason),
+            let without = self.capabilities.without(case.name);
+            let outcome = match without {
+                Some(capability) => Outcome::Skipped(format!("it does not promise {capability}")),
+                None => match run_case(case, &open).await {
+                    Ok(()) => Outcome::Passed,
+                    Err(Stop::Failed(reason)) => Outcome::Failed(reason),
+                    Err(Stop::Skipped(reason)) => Outcome::Skipped(reason),
+                },
             };
             cases.push(CaseReport {
                 name: case.name,
                 rule: case.rule,
                 outcome,
+                without: without.map(str::to_owned),
                 duration: begun.elapsed(),
             });
         }
         Report {
             module: self.module,
             cases,
+            unknown: self.unknown(),
         }
+    }
+
+    /// What the plugin declares of this module that is the name of no rule.
+    fn unknown(&self) -> Vec<String> {
+        let Capabilities { promises, lacks } = &self.capabilities;
+        let is_of_module = |name: &&String| Capabilities::covers(self.module, name);
+        let is_known = |name: &String| {
+            let mut rules = self.rules.iter();
+            rules.any(|rule| Capabilities::covers(name, rule))
+        };
+        let declared = promises.iter().chain(lacks).filter(is_of_module);
+        declared.filter(|name| !is_known(name)).cloned().collect()
     }
 }
 
 async fn run_case<H: Module>(case: &Case<H>, open: &impl AsyncFn() -> Result<H>) -> Verdict {
+    match case.check {
+        Check::Alone(check) => {
+            let handle = opened(open).await?;
+            let of_check = handle.clone();
+            checked(case.deadline, vec![handle], move || check(of_check)).await
+        }
+        Check::Together(check) => {
+            let (one, other) = (opened(open).await?, opened(open).await?);
+            let handles = vec![one.clone(), other.clone()];
+            checked(case.deadline, handles, move || check(one, other)).await
+        }
+        Check::Reopened(checks) => {
+            let name = unique("reopened");
+            for check in checks {
+                let handle = opened(open).await?;
+                let (of_check, name) = (handle.clone(), name.clone());
+                checked(case.deadline, vec![handle], move || check(of_check, name)).await?;
+            }
+            Ok(())
+        }
+    }
+}
+
+async fn opened<H>(open: &impl AsyncFn() -> Result<H>) -> Verdict<H> {
     // The constructor is the caller's own code and need not be `Send`, so it runs here.
     let opened = AssertUnwindSafe(tokio::time::timeout(LIFECYCLE_DEADLINE, open()))
         .catch_unwind()
         .await;
-    let handle = match opened {
-        Ok(Ok(Ok(handle))) => handle,
-        Ok(Ok(Err(error))) => return Err(Stop::Failed(format!("could not be opened: {error}"))),
-        Ok(Err(_)) => return Err(not_within("opened", LIFECYCLE_DEADLINE)),
-        Err(_) => return Err(Stop::Failed("opening it panicked".to_owned())),
-    };
-    let (of_check, check) = (handle.clone(), case.check);
-    let verdict = match on_own_thread(move || check(of_check), case.deadline).await {
+    match opened {
+        Ok(Ok(Ok(handle))) => Ok(handle),
+        Ok(Ok(Err(error))) => Err(Stop::Failed(format!("could not be opened: {error}"))),
+        Ok(Err(_)) => Err(not_within("opened", LIFECYCLE_DEADLINE)),
+        Err(_) => Err(Stop::Failed("opening it panicked".to_owned())),
+    }
+}
+
+/// Runs a check and shuts down what it worked with.
+async fn checked<H: Module>(
+    deadline: Duration,
+    handles: Vec<H>,
+    check: impl FnOnce() -> LocalBoxFuture<'static, Verdict> + Send + 'static,
+) -> Verdict {
+    let mut verdict = match on_own_thread(check, deadline).await {
         Ended::Done(verdict) => verdict,
         Ended::Panicked(text) => Err(Stop::Failed(format!("panicked: {text}"))),
-        Ended::TimedOut => Err(not_within("finished", case.deadline)),
+        Ended::TimedOut => Err(not_within("finished", deadline)),
     };
-    let closing = move || async move { handle.shutdown(&Call::default()).await }.boxed_local();
-    let closed = match on_own_thread(closing, LIFECYCLE_DEADLINE).await {
-        Ended::Done(Ok(())) => Ok(()),
-        Ended::Done(Err(error)) => Err(Stop::Failed(format!("shutdown failed: {error}"))),
-        Ended::Panicked(text) => Err(Stop::Failed(format!("shutdown panicked: {text}"))),
-        Ended::TimedOut => Err(not_within("shut down", LIFECYCLE_DEADLINE)),
-    };
-    verdict.and(closed)
+    for handle in handles {
+        let closing = move || async move { handle.shutdown(&Call::default()).await }.boxed_local();
+        let closed = match on_own_thread(closing, LIFECYCLE_DEADLINE).await {
+            Ended::Done(Ok(())) => Ok(()),
+            Ended::Done(Err(error)) => Err(Stop::Failed(format!("shutdown failed: {error}"))),
+            Ended::Panicked(text) => Err(Stop::Failed(format!("shutdown panicked: {text}"))),
+            Ended::TimedOut => Err(not_within("shut down", LIFECYCLE_DEADLINE)),
+        };
+        verdict = verdict.and(closed);
+    }
+    verdict
 }
 
 enum Ended<T> {

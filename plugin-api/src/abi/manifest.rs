@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Capabilities;
+
 /// The version of the plugin contract that this crate speaks.
 pub const API_VERSION: &str = "1.0";
 
@@ -35,7 +37,7 @@ pub struct Manifest {
     pub version: String,
     /// The version of the plugin contract, `major.minor`.
     pub api: String,
-    /// The modules that it offers: `store`, `blob`, `stream`, `registry`, `runtime`.
+    /// The modules that it offers: `store`, `blob`, `stream`, `broker`, `registry`, `runtime`.
     pub modules: Vec<String>,
     /// The interfaces that it has, by name.
     pub interfaces: Vec<String>,
@@ -49,6 +51,8 @@ pub struct Manifest {
     pub run: RunMode,
     /// Whether two instances with the same settings cannot be open at once.
     pub exclusive: bool,
+    /// What it promises beyond the contract of its modules, and what it lacks of it.
+    pub capabilities: Capabilities,
     /// One sentence on what it is for.
     pub description: String,
     /// Its licence, as an SPDX expression.

@@ -25,4 +25,5 @@ export_plugin! {
     blob: FileBlob::open,
     stream: FileStream::open,
     run = inline,
+    promises = ["store.durable", "blob.durable", "stream.durable"],
 }

@@ -1,5 +1,6 @@
 //! The rules of the `blob` module.
 
+mod beyond;
 mod bodies;
 mod list;
 mod whole;
@@ -20,7 +21,12 @@ use crate::{
 
 /// Every rule of the `blob` module.
 pub fn suite() -> Suite<BlobHandle> {
-    let groups = [bodies::cases(), list::cases(), whole::cases()];
+    let groups = [
+        bodies::cases(),
+        list::cases(),
+        whole::cases(),
+        beyond::cases(),
+    ];
     Suite::new("blob", groups.into_iter().flatten().collect())
 }
 
@@ -34,7 +40,10 @@ struct Scope {
 
 impl Scope {
     fn new(blob: BlobHandle) -> Self {
-        let namespace = unique("ns");
+        Self::of(blob, unique("ns"))
+    }
+
+    fn of(blob: BlobHandle, namespace: String) -> Self {
         Self {
             blob,
             call: Call::new(&namespace).with_timeout(Duration::from_secs(30)),

@@ -1,5 +1,6 @@
 //! The rules of the `broker` module.
 
+mod beyond;
 mod deliver;
 mod lives;
 mod queues;
@@ -27,6 +28,7 @@ pub fn suite() -> Suite<BrokerHandle> {
         queues::cases(),
         slow::cases(),
         lives::cases(),
+        beyond::cases(),
     ];
     Suite::new("broker", groups.into_iter().flatten().collect())
 }
@@ -47,7 +49,10 @@ struct Scope {
 
 impl Scope {
     fn new(broker: BrokerHandle) -> Self {
-        let topic = unique("topic");
+        Self::of(broker, unique("topic"))
+    }
+
+    fn of(broker: BrokerHandle, topic: String) -> Self {
         Self {
             broker,
             call: Call::new(&topic),

@@ -1,5 +1,6 @@
 //! The rules of the `registry` module.
 
+mod beyond;
 mod expiry;
 mod records;
 mod watch;
@@ -25,6 +26,7 @@ pub fn suite() -> Suite<RegistryHandle> {
         expiry::cases(),
         watch::cases(),
         watchers::cases(),
+        beyond::cases(),
     ];
     Suite::new("registry", groups.into_iter().flatten().collect())
 }
@@ -39,7 +41,10 @@ struct Scope {
 
 impl Scope {
     fn new(registry: RegistryHandle) -> Self {
-        let domain = unique("domain");
+        Self::of(registry, unique("domain"))
+    }
+
+    fn of(registry: RegistryHandle, domain: String) -> Self {
         Self {
             registry,
             call: Call::new(&domain),

@@ -1,5 +1,6 @@
 //! The rules of the `store` module.
 
+mod beyond;
 mod commit;
 mod concurrency;
 mod expiry;
@@ -28,6 +29,7 @@ pub fn suite() -> Suite<StoreHandle> {
         commit::cases(),
         concurrency::cases(),
         watch::cases(),
+        beyond::cases(),
     ];
     Suite::new("store", groups.into_iter().flatten().collect())
 }
@@ -44,7 +46,10 @@ const TABLE: &str = "table";
 
 impl Scope {
     fn new(store: StoreHandle) -> Self {
-        let database = unique("db");
+        Self::of(store, unique("db"))
+    }
+
+    fn of(store: StoreHandle, database: String) -> Self {
         Self {
             store,
             call: Call::new(&database).with_timeout(Duration::from_secs(30)),

@@ -64,7 +64,7 @@ pub(super) fn cases() -> Vec<Case<StoreHandle>> {
 }
 
 /// A watch as a case reads it.
-struct Changes(BoxStream<Result<RecordChange>>);
+pub(super) struct Changes(pub(super) BoxStream<Result<RecordChange>>);
 
 impl Changes {
     /// The next change; fails when none comes within ten seconds, or the watch ended.
@@ -78,7 +78,7 @@ impl Changes {
     }
 
     /// The keys and versions of the next changes, up to that of the key `last`.
-    async fn until(&mut self, last: &str) -> Verdict<Vec<(String, Version)>> {
+    pub(super) async fn until(&mut self, last: &str) -> Verdict<Vec<(String, Version)>> {
         let mut seen = Vec::new();
         loop {
             let change = self.next().await?;

@@ -1,6 +1,7 @@
 //! The rules of the `stream` module.
 
 mod acks;
+mod beyond;
 mod concurrency;
 mod consume;
 mod groups;
@@ -35,6 +36,7 @@ pub fn suite() -> Suite<StreamHandle> {
         acks::cases(),
         history::cases(),
         concurrency::cases(),
+        beyond::cases(),
     ];
     Suite::new("stream", groups.into_iter().flatten().collect())
 }
@@ -55,7 +57,10 @@ struct Scope {
 
 impl Scope {
     fn new(stream: StreamHandle) -> Self {
-        let topic = unique("topic");
+        Self::of(stream, unique("topic"))
+    }
+
+    fn of(stream: StreamHandle, topic: String) -> Self {
         Self {
             stream,
             call: Call::new(&topic).with_timeout(Duration::from_secs(30)),

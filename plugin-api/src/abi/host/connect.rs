@@ -6,9 +6,10 @@ use abi_stable::library::{AbiHeaderRef, LibHeader, LibraryError};
 
 use super::{blob, broker, documents, events, link::Link, logs, store};
 use crate::{
-    BlobHandle, BrokerHandle, Error, Host, RegistryHandle, Result, RuntimeHandle, StoreHandle,
-    StreamHandle,
+    BlobHandle, BrokerHandle, Capabilities, Error, Host, RegistryHandle, Result, RuntimeHandle,
+    StoreHandle, StreamHandle,
     abi::{
+        manifest::Manifest,
         plugin::{HostDocument, Plugin},
         tables::{
             self, BlobTable, BrokerTable, DocumentTable, Interface, PluginTable, RootRef,
@@ -102,6 +103,16 @@ impl Connection {
             link: Arc::new(Link::new(host.plugin().to_owned(), opened)),
             connection: *self,
         })
+    }
+}
+
+impl Plugin {
+    /// What the plugin declares of itself, for the conformance suites in its own tests.
+    pub fn capabilities(&'static self) -> Capabilities {
+        let connected = Connection::linked(self).ok();
+        let manifest = connected.and_then(|it| serde_json::from_str(&it.metadata()).ok());
+        // `export_plugin!` wrote it and was checked at build time: there is nothing to fail.
+        manifest.map_or_else(Capabilities::default, |it: Manifest| it.capabilities)
     }
 }
 

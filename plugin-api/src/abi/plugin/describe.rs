@@ -30,6 +30,10 @@ pub struct Facts {
     pub panic: &'static str,
     pub run: RunMode,
     pub exclusive: bool,
+    /// As [`crate::Capabilities::promises`].
+    pub promises: &'static [&'static str],
+    /// As [`crate::Capabilities::lacks`].
+    pub lacks: &'static [&'static str],
     pub description: &'static str,
     pub license: &'static str,
     pub authors: &'static str,
@@ -121,7 +125,7 @@ extern "C" fn query<E: Exported>(name: RStr<'_>) -> ROption<InterfaceRecord> {
 }
 
 /// Whether two texts are equal, at build time.
-const fn equal(one: &str, other: &str) -> bool {
+pub(super) const fn equal(one: &str, other: &str) -> bool {
     let (one, other) = (one.as_bytes(), other.as_bytes());
     let mut at = 0;
     while at < one.len() && at < other.len() && one[at] == other[at] {
@@ -165,17 +169,10 @@ impl Writer<'_> {
         self.text(facts.version);
         self.raw(",\"api\":");
         self.text(API_VERSION);
-        self.raw(",\"modules\":[");
+        self.raw(",\"modules\":");
+        self.texts(facts.modules);
+        self.raw(",\"interfaces\":[\"micro.plugin/1\"");
         let mut at = 0;
-        while at < facts.modules.len() {
-            if at > 0 {
-                self.raw(",");
-            }
-            self.text(facts.modules[at]);
-            at += 1;
-        }
-        self.raw("],\"interfaces\":[\"micro.plugin/1\"");
-        at = 0;
         while at < facts.modules.len() {
             self.raw(",\"micro.");
             self.raw(facts.modules[at]);
@@ -200,7 +197,11 @@ impl Writer<'_> {
         } else {
             ",\"exclusive\":false"
         });
-        self.raw(",\"description\":");
+        self.raw(",\"capabilities\":{\"promises\":");
+        self.texts(facts.promises);
+        self.raw(",\"lacks\":");
+        self.texts(facts.lacks);
+        self.raw("},\"description\":");
         self.text(facts.description);
         self.raw(",\"license\":");
         self.text(facts.license);
@@ -223,6 +224,19 @@ impl Writer<'_> {
             self.byte(bytes[at]);
             at += 1;
         }
+    }
+
+    const fn texts(&mut self, texts: &[&str]) {
+        self.raw("[");
+        let mut at = 0;
+        while at < texts.len() {
+            if at > 0 {
+                self.raw(",");
+            }
+            self.text(texts[at]);
+            at += 1;
+        }
+        self.raw("]");
     }
 
     const fn text(&mut self, text: &str) {
@@ -263,6 +277,8 @@ mod tests {
             panic: "unwind",
             run: RunMode::Inline,
             exclusive: true,
+            promises: &["store.durable", "blob.durable"],
+            lacks: &[],
             description: "says \"hé\\llo\"\n\u{1}",
             license: "MIT",
             authors: "A:B",
@@ -282,6 +298,8 @@ mod tests {
         );
         assert_eq!(manifest.run, RunMode::Inline);
         assert!(manifest.exclusive);
+        assert_eq!(manifest.capabilities.promises, FACTS.promises);
+        assert!(manifest.capabilities.lacks.is_empty());
         assert!(manifest.rustc.starts_with("1."));
         assert!(manifest.target.contains('-'));
     }

@@ -2,6 +2,7 @@
 
 mod blob;
 mod broker;
+mod checks;
 mod describe;
 mod documents;
 mod events;
@@ -12,10 +13,11 @@ mod run;
 mod settings;
 mod store;
 
+pub use checks::{check_capabilities, check_methods};
 pub use describe::{Exported, Facts, Plugin, json_length, json_write};
 pub use instance::Method;
 pub(crate) use open::HostDocument;
-pub use open::{Opener, Opening, check_methods};
+pub use open::{Opener, Opening};
 pub use settings::{schema_of, secret_settings};
 
 /// What a schema is written in.

@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 
 use super::{
     describe::Exported,
-    instance::{self, Instance, Method, Modules},
+    instance::{self, Instance, Modules},
     logs, settings,
 };
 use crate::{
@@ -123,38 +123,6 @@ impl Opener<'_> {
         self.opened.push((id, instance.clone()));
         Ok(instance)
     }
-}
-
-/// Refuses, at build time, a name that is no method.
-pub const fn check_methods(names: &[&str]) {
-    let mut at = 0;
-    while at < names.len() {
-        let mut known = false;
-        let mut method = 0;
-        while method < Method::NAMES.len() {
-            known |= equal(names[at].as_bytes(), Method::NAMES[method].as_bytes());
-            method += 1;
-        }
-        assert!(
-            known,
-            "export_plugin!: `except` names something that is no method; write for example \"store.commit\""
-        );
-        at += 1;
-    }
-}
-
-const fn equal(a: &[u8], b: &[u8]) -> bool {
-    if a.len() != b.len() {
-        return false;
-    }
-    let mut at = 0;
-    while at < a.len() {
-        if a[at] != b[at] {
-            return false;
-        }
-        at += 1;
-    }
-    true
 }
 
 pub(super) extern "C" fn open<E: Exported>(
