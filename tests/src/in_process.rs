@@ -11,7 +11,7 @@ use std::{
 
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
-use micro_access::{Access, KeySource};
+use micro_access::{Access, ConfigKey, ConfigKeySource, KeySource};
 use micro_memory::{MemoryBlob, MemoryBroker, MemoryRegistry, MemoryStream};
 use micro_modules::Modules;
 use micro_plugin_api::{
@@ -19,9 +19,7 @@ use micro_plugin_api::{
 };
 use micro_process::{ProcessRuntime, Settings};
 use micro_proto::auth::{Options, Token, TokenRequest, auth_client::AuthClient};
-use micro_services::{
-    ConfigKey, ConfigKeySource, CoreServices, Manager, Platform, RuntimeConfig, Toolchain,
-};
+use micro_services::{CoreServices, Manager, Platform, RuntimeConfig, Toolchain};
 use micro_wire::{Error, path::MethodPath};
 use tempfile::TempDir;
 use tonic::{Status, body::Body};
@@ -44,7 +42,8 @@ pub struct Core {
     pub services: CoreServices,
     /// What runs.
     pub manager: Manager,
-    config_key: ConfigKey,
+    /// What secrets are sealed with.
+    pub config_key: ConfigKey,
     name: String,
     _state: Arc<TempDir>,
 }

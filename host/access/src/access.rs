@@ -13,12 +13,14 @@ use micro_wire::{Error, clipped, metadata};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::{
-    Account, Accounts, Caller, KeyError, KeySource, RecordError, Rules, SessionError, Tokens,
+    Account, Accounts, Caller, KeyError, KeySource, NoSigningKey, RecordError, Rules, SessionError,
+    Tokens,
     epoch::Epoch,
     header, namespace,
     records::Records,
     secrets::Hasher,
     sessions::Sessions,
+    signing::Signing,
     way_back::{self, WayBack},
 };
 
@@ -64,7 +66,7 @@ pub enum AccessError {
 pub struct Access(Arc<Inner>);
 
 struct Inner {
-    tokens: Tokens,
+    signing: Signing,
     accounts: Accounts,
     rules: Rules,
     sessions: Sessions,
@@ -77,7 +79,8 @@ impl Access {
     /// tokio runtime, which must outlive the doors, notices what other servers change.
     ///
     /// # Errors
-    /// No signing key, or a store that cannot be read.
+    /// No signing key, or records in the store that make no sense. A store that does not answer is
+    /// no error: what needs it fails until it does.
     pub async fn open(
         modules: Arc<Modules>,
         config: impl Into<AccessConfig>,
@@ -85,9 +88,21 @@ impl Access {
         let config = config.into();
         let records = Records::new(modules, Arc::new(Epoch::new()));
         let hasher = Arc::new(Hasher::new());
-        let version = records.epoch_version().await?;
+        // A store that is down comes back: until then logins and admin calls fail, the rest waits
+        // for what it has to read.
+        let (version, signing) = tokio::join!(
+            records.epoch_version(),
+            Signing::open(config.keys, &records)
+        );
+        let version = match version {
+            Err(error) if error.may_pass() => {
+                tracing::warn!("accounts and rules cannot be read from the store yet: {error}");
+                None
+            }
+            version => version?,
+        };
         let inner = Arc::new(Inner {
-            tokens: Tokens::new(config.keys.load()?),
+            signing: signing?,
             accounts: Accounts::new(records.clone(), hasher.clone(), config.default_admin),
             rules: Rules::new(records.clone()),
             sessions: Sessions::new(records.clone()),
@@ -109,7 +124,8 @@ impl Access {
     /// # Errors
     /// With `service` as id: 401 for an `authorization` header that is neither Bearer nor Basic,
     /// 400 for a namespace that cannot be one, 401 (anonymous) or 403 for a call that the rules
-    /// deny, 500 when accounts or rules have to be read and cannot be. Rules cannot lock out those
+    /// deny, 500 when accounts or rules have to be read and cannot be, 503 for a token while the
+    /// signing key cannot be read from the store. Rules cannot lock out those
     /// who administer them: see [`Caller::denial`] and the module `way_back`.
     pub async fn admit(
         &self,
@@ -123,7 +139,14 @@ impl Access {
         let token =
             header::token(headers).map_err(|e| Error::unauthorized(service, e.to_string()))?;
         let account = match token {
-            Some(token) => self.account(&token).await.map_err(failed)?,
+            Some(token) => match self.inspect(&token).await {
+                Ok(account) => Some(account),
+                Err(SessionError::Invalid(_)) => None,
+                Err(SessionError::Records(error)) => return Err(failed(error)),
+                Err(SessionError::Key(error)) => {
+                    return Err(Error::service_unavailable(service, error.to_string()));
+                }
+            },
             None => None,
         };
         let namespace = namespace_of(headers, account.as_deref())
@@ -152,32 +175,27 @@ impl Access {
         Ok(caller.with_stale(stale).with_denial(denial))
     }
 
-    async fn account(&self, token: &str) -> Result<Option<Arc<Account>>, RecordError> {
-        match self.inspect(token).await {
-            Ok(account) => Ok(Some(account)),
-            Err(SessionError::Invalid(_)) => Ok(None),
-            Err(SessionError::Records(error)) => Err(error),
-        }
-    }
-
     /// The account of a valid token.
     ///
     /// # Errors
     /// A token that was not made here, has expired, or whose account has been deleted or given
-    /// another secret since; a store that fails when it has to be read.
+    /// another secret since; a store that fails when it has to be read; no signing key yet.
     pub async fn inspect(&self, token: &str) -> Result<Arc<Account>, SessionError> {
         let Inner {
             sessions,
-            tokens,
+            signing,
             accounts,
             ..
         } = &*self.0;
-        sessions.account(token, tokens, accounts).await
+        sessions.account(token, signing, accounts).await
     }
 
     /// Makes and verifies tokens.
-    pub fn tokens(&self) -> &Tokens {
-        &self.0.tokens
+    ///
+    /// # Errors
+    /// The signing key is in the store, which has not answered so far.
+    pub fn tokens(&self) -> Result<&Tokens, NoSigningKey> {
+        self.0.signing.tokens()
     }
 
     /// The accounts of all namespaces.
@@ -188,6 +206,12 @@ impl Access {
     /// The rules of all namespaces.
     pub fn rules(&self) -> &Rules {
         &self.0.rules
+    }
+
+    /// Why tokens can be neither made nor checked, if they cannot.
+    pub fn key_problem(&self) -> Option<String> {
+        let tokens = self.0.signing.tokens();
+        tokens.err().map(|error| error.to_string())
     }
 
     /// Whether accounts and rules could not be read from the store for more than five seconds:
@@ -249,6 +273,7 @@ async fn watch(inner: Weak<Inner>, mut seen: Option<Version>) {
         let Some(inner) = inner.upgrade() else {
             return;
         };
+        inner.signing.retry(&inner.records).await;
         match inner.records.epoch_version().await {
             Ok(now) => {
                 if now != seen {

@@ -1,5 +1,5 @@
 //! The Ed25519 key that signs tokens: from a file that is made when it is missing, from a text,
-//! or made anew and kept in memory.
+//! from the store, or made anew and kept in memory.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,9 @@ use jsonwebtoken::{DecodingKey, EncodingKey};
 use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
-use crate::{PrivateFile, PrivateFileError};
+use crate::{
+    ConfigKey, PrivateFile, PrivateFileError, RecordError, SealError, records::Records, shared_key,
+};
 
 const PEM_BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
 const PEM_END: &str = "-----END PRIVATE KEY-----";
@@ -29,6 +31,9 @@ pub enum KeySource {
     Text(SecretString),
     /// Made at start and gone at the end.
     Memory,
+    /// A record of the store, which the servers over it share, sealed under this key; made if it
+    /// is missing.
+    Store(ConfigKey),
 }
 
 /// Why there is no signing key.
@@ -48,33 +53,56 @@ pub enum KeyError {
     /// The system has no random numbers.
     #[error("cannot make a signing key: the system's random number generator failed")]
     Generate,
+    /// The record in the store cannot be read or written.
+    #[error("the signing key cannot be read from the store: {0}")]
+    Records(#[from] RecordError),
+    /// The record in the store does not open.
+    #[error("the signing key in the store cannot be opened: {}", hint(.0))]
+    Sealed(#[from] SealError),
+}
+
+/// What is wrong with the sealed key, and what helps.
+fn hint(error: &SealError) -> String {
+    match error {
+        SealError::OtherKey { sealed, ours } => format!(
+            "it was sealed with the config secret key {sealed}, and this server's is {ours}; all \
+             servers that share a store need the same one: give this server the others' \
+             MICRO_CONFIG_SECRET_KEY, or their file ~/.micro/config_secret_key"
+        ),
+        other => other.to_string(),
+    }
+}
+
+impl KeyError {
+    /// Whether it may be otherwise a little later: the store does not answer.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(self, Self::Records(error) if error.may_pass())
+    }
 }
 
 impl KeySource {
     /// Reads the key, or makes it.
-    ///
-    /// # Errors
-    /// A file that cannot be read or made, or that others may read; a text that is no key.
-    pub fn load(&self) -> Result<SigningKey, KeyError> {
+    pub(crate) async fn load(&self, records: &Records) -> Result<SigningKey, KeyError> {
         match self {
             Self::File(path) => from_file(path),
             Self::Text(text) => {
                 from_text(text.expose_secret(), || "MICRO_AUTH_PRIVATE_KEY".to_owned())
             }
             Self::Memory => SigningKey::new(&generate()?).ok_or(KeyError::Generate),
+            Self::Store(with) => shared_key::load(records, with).await,
         }
     }
 }
 
 /// A key pair for tokens.
-pub struct SigningKey {
+pub(crate) struct SigningKey {
     pub(crate) kid: String,
     pub(crate) encoding: EncodingKey,
     pub(crate) decoding: DecodingKey,
 }
 
 impl SigningKey {
-    fn new(pkcs8: &[u8]) -> Option<Self> {
+    pub(crate) fn new(pkcs8: &[u8]) -> Option<Self> {
         let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8).ok()?;
         let public = pair.public_key().as_ref();
         let private = pair.to_pkcs8v1().ok()?;
@@ -95,13 +123,13 @@ fn thumbprint(public: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, jwk.as_bytes()))
 }
 
-fn generate() -> Result<Zeroizing<Vec<u8>>, KeyError> {
+pub(crate) fn generate() -> Result<Zeroizing<Vec<u8>>, KeyError> {
     let pair = Ed25519KeyPair::generate().map_err(|_| KeyError::Generate)?;
     let document = pair.to_pkcs8v1().map_err(|_| KeyError::Generate)?;
     Ok(Zeroizing::new(document.as_ref().to_vec()))
 }
 
-fn from_text(text: &str, origin: impl Fn() -> String) -> Result<SigningKey, KeyError> {
+pub(crate) fn from_text(text: &str, origin: impl Fn() -> String) -> Result<SigningKey, KeyError> {
     let malformed = || KeyError::Malformed { origin: origin() };
     let text = text.trim();
     let pem = if text.contains(PEM_BEGIN) {
@@ -122,7 +150,7 @@ fn decode_pem(pem: &str) -> Option<Zeroizing<Vec<u8>>> {
     STANDARD.decode(body.as_bytes()).ok().map(Zeroizing::new)
 }
 
-fn encode_pem(pkcs8: &[u8]) -> Zeroizing<String> {
+pub(crate) fn encode_pem(pkcs8: &[u8]) -> Zeroizing<String> {
     // An Ed25519 key is 64 characters long: one line of PEM.
     Zeroizing::new(format!(
         "{PEM_BEGIN}\n{}\n{PEM_END}\n",
@@ -152,7 +180,7 @@ mod tests {
         let path = folder.path().join("home/id_ed25519");
         let kids: Vec<String> = thread::scope(|scope| {
             let servers: Vec<_> = (0..8)
-                .map(|_| scope.spawn(|| KeySource::File(path.clone()).load().unwrap().kid))
+                .map(|_| scope.spawn(|| from_file(&path).unwrap().kid))
                 .collect();
             servers.into_iter().map(|s| s.join().unwrap()).collect()
         });
@@ -172,9 +200,9 @@ mod tests {
     fn refuses_a_key_that_others_can_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
-        KeySource::File(path.clone()).load().unwrap();
+        from_file(&path).unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
-        let error = KeySource::File(path).load().err().unwrap().to_string();
+        let error = from_file(&path).err().unwrap().to_string();
         assert!(error.contains("chmod 600"), "{error}");
     }
 
@@ -184,15 +212,14 @@ mod tests {
         let pem = format!(
             "{PEM_BEGIN}\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n{PEM_END}\n"
         );
-        let plain = KeySource::Text(pem.clone().into()).load().unwrap();
-        let coded = KeySource::Text(STANDARD.encode(&pem).into())
-            .load()
-            .unwrap();
+        let read = |text: &str| from_text(text, || "the text".to_owned());
+        let plain = read(&pem).unwrap();
+        let coded = read(&STANDARD.encode(&pem)).unwrap();
         assert_eq!(plain.kid, coded.kid);
         for bad in ["", "hunter2", "aHVudGVyMg=="] {
-            let source = KeySource::Text(bad.into());
-            let error = source.load().err().unwrap().to_string();
+            let error = read(bad).err().unwrap().to_string();
             assert!(!error.contains("hunter2"), "{error}");
+            let source = KeySource::Text(bad.into());
             assert!(!format!("{source:?}").contains("hunter2"));
         }
     }

@@ -48,6 +48,12 @@ impl RecordError {
     pub(crate) fn is_conflict(&self) -> bool {
         matches!(self, Self::Store(error) if error.code() == Code::CONFLICT)
     }
+
+    /// Whether it may be otherwise a little later: the store does not answer.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(self, Self::Store(error)
+            if error.is_retryable() || matches!(error.code(), Code::UNAVAILABLE | Code::DEADLINE))
+    }
 }
 
 /// Reads and writes records. Clones share everything.

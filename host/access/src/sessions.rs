@@ -6,8 +6,9 @@ use aws_lc_rs::digest;
 use moka::sync::Cache;
 
 use crate::{
-    Account, Accounts, InvalidToken, Tokens,
+    Account, Accounts, InvalidToken, NoSigningKey,
     records::{RecordError, Records},
+    signing::Signing,
     tokens::{Verified, unix_seconds},
 };
 
@@ -38,6 +39,9 @@ pub enum SessionError {
     /// It is none, or none any more.
     #[error(transparent)]
     Invalid(#[from] InvalidToken),
+    /// There is no key to check it with yet.
+    #[error(transparent)]
+    Key(#[from] NoSigningKey),
     /// Whether its account is still there could not be read.
     #[error(transparent)]
     Records(#[from] RecordError),
@@ -55,7 +59,7 @@ impl Sessions {
     pub(crate) async fn account(
         &self,
         token: &str,
-        tokens: &Tokens,
+        signing: &Signing,
         accounts: &Accounts,
     ) -> Result<Arc<Account>, SessionError> {
         let fingerprint = fingerprint(token);
@@ -69,7 +73,7 @@ impl Sessions {
                 return Ok(kept.account);
             }
         }
-        let said = tokens.verify(token)?;
+        let said = signing.tokens()?.verify(token)?;
         let Some(account) = current(&said, accounts).await? else {
             self.kept.invalidate(&fingerprint);
             return Err(InvalidToken.into());

@@ -73,7 +73,7 @@ pub struct Tokens {
 
 impl Tokens {
     /// Tokens of this key.
-    pub fn new(key: SigningKey) -> Self {
+    pub(crate) fn new(key: SigningKey) -> Self {
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.leeway = 0;
         validation.validate_aud = false;
@@ -169,10 +169,10 @@ mod tests {
     use secrecy::ExposeSecret as _;
 
     use super::*;
-    use crate::KeySource;
+    use crate::keys::generate;
 
     fn tokens() -> Tokens {
-        Tokens::new(KeySource::Memory.load().unwrap())
+        Tokens::new(SigningKey::new(&generate().unwrap()).unwrap())
     }
 
     fn account() -> Account {

@@ -2,9 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    ops::Range,
+    ops::{Range, RangeInclusive},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use serde_json::{Map, Number, Value};
@@ -17,6 +18,9 @@ use crate::{
     Keys, Location, Module, PluginSource, ProfileError, ServerSettings, Slot,
     vars::{ExpandError, expand},
 };
+
+/// How long a lease may be: what is shorter costs more than it gives, and nobody waits longer.
+const LEASE_SECONDS: RangeInclusive<u64> = 2..=3600;
 
 /// What one file says.
 #[derive(Debug)]
@@ -196,23 +200,47 @@ impl Reader<'_> {
                     server.keys = match self.string("server.keys", value)?.as_str() {
                         "file" => Keys::File,
                         "memory" => Keys::Memory,
+                        "store" => Keys::Store,
                         other => {
                             return Err(ProfileError::invalid(
                                 self.at(value.span().start),
-                                format!("server.keys is `{other}`; it may be `file` or `memory`"),
+                                format!(
+                                    "server.keys is `{other}`; it may be `file`, `memory` or `store`"
+                                ),
                             ));
                         }
                     }
                 }
+                "lease_seconds" => server.lease = Some(self.lease(value)?),
                 other => {
                     return Err(ProfileError::invalid(
                         self.at(key.span().start),
-                        format!("unknown key `server.{other}`; [server] has keys"),
+                        format!(
+                            "unknown key `server.{other}`; [server] has keys and lease_seconds"
+                        ),
                     ));
                 }
             }
         }
         Ok(server)
+    }
+
+    fn lease(&self, value: &Spanned<DeValue<'_>>) -> Result<Duration> {
+        let key = "server.lease_seconds";
+        let DeValue::Integer(integer) = value.get_ref() else {
+            return Err(self.wrong_type(key, "a number of seconds", value));
+        };
+        u64::from_str_radix(integer.as_str(), integer.radix())
+            .ok()
+            .filter(|seconds| LEASE_SECONDS.contains(seconds))
+            .map(Duration::from_secs)
+            .ok_or_else(|| {
+                let (least, most) = (LEASE_SECONDS.start(), LEASE_SECONDS.end());
+                ProfileError::invalid(
+                    self.at(value.span().start),
+                    format!("{key} is {integer}; it may be {least} to {most}"),
+                )
+            })
     }
 
     /// A setting as JSON, which is how a plugin takes it. `path` is its dotted key within the

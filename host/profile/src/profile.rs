@@ -1,6 +1,6 @@
 //! A resolved profile: the plugin and settings of each module, and where each was written.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use serde_json::{Map, Value};
 
@@ -134,13 +134,19 @@ pub enum Keys {
     File,
     /// Made at boot and gone with the process: tokens do not outlive a restart.
     Memory,
+    /// A record of the store, sealed under the config secret key: all servers over the store sign
+    /// with the same.
+    Store,
 }
 
 /// What a profile says of the server itself: `[server]`.
 #[derive(Clone, Debug, Default)]
 pub struct ServerSettings {
-    /// `keys = "file"` (the default) or `keys = "memory"`.
+    /// `keys = "file"` (the default), `keys = "memory"` or `keys = "store"`.
     pub keys: Keys,
+    /// `lease_seconds = 15`: other servers share the store, and one that has not been heard of for
+    /// so long has its services taken over by another. Not set: this server has its store alone.
+    pub lease: Option<Duration>,
     /// Where this was written, if it was.
     pub location: Option<Location>,
 }

@@ -337,12 +337,22 @@ fn mistakes_are_one_line_with_file_line_and_key() {
     );
     refused(
         "[server]\nkeys = 'disk'\n",
-        "DIR/mine.toml:2: server.keys is `disk`; it may be `file` or `memory`",
+        "DIR/mine.toml:2: server.keys is `disk`; it may be `file`, `memory` or `store`",
     );
     refused(
         "[server]\nport = 1\n",
-        "DIR/mine.toml:2: unknown key `server.port`; [server] has keys",
+        "DIR/mine.toml:2: unknown key `server.port`; [server] has keys and lease_seconds",
     );
+    refused(
+        "[server]\nlease_seconds = '15s'\n",
+        "DIR/mine.toml:2: server.lease_seconds must be a number of seconds, not a string",
+    );
+    for seconds in ["1", "-5", "100000", "99999999999999999999"] {
+        refused(
+            &format!("[server]\nlease_seconds = {seconds}\n"),
+            &format!("DIR/mine.toml:2: server.lease_seconds is {seconds}; it may be 2 to 3600"),
+        );
+    }
     refused(
         "[store]\nplugin = 'a'\nlimit = nan\n",
         "DIR/mine.toml:3: store.limit: a number that is not finite cannot be passed to a plugin",

@@ -80,7 +80,7 @@ pub enum ServerError {
 
     /// There is no key for secrets.
     #[error(transparent)]
-    ConfigKey(#[from] micro_services::ConfigKeyError),
+    ConfigKey(#[from] micro_access::ConfigKeyError),
 
     /// The core services do not fit together.
     #[error("the core services cannot be put together: {0}")]

@@ -5,11 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use micro_access::{AccessConfig, KeySource};
+use micro_access::{AccessConfig, ConfigKey, ConfigKeySource, KeySource};
 use micro_builder::Toolchain;
 use micro_modules::Places;
 use micro_profile::{Keys, Profile, Search};
-use micro_services::{ConfigKeySource, RuntimeConfig};
+use micro_services::RuntimeConfig;
 
 use crate::{ServerConfig, state::State};
 
@@ -66,12 +66,14 @@ fn sdk(config: &ServerConfig) -> Option<PathBuf> {
     })
 }
 
-/// How accounts and tokens are set up: a key that was given wins over what the profile says.
-pub(crate) fn access(config: &ServerConfig, profile: &Profile) -> AccessConfig {
+/// How accounts and tokens are set up: a key that was given wins over what the profile says. One
+/// that is kept in the store is sealed under `secret`.
+pub(crate) fn access(config: &ServerConfig, profile: &Profile, secret: &ConfigKey) -> AccessConfig {
     let keys = match (&config.auth_private_key, profile.server.keys) {
         (Some(key), _) => KeySource::Text(key.clone()),
         (None, Keys::Memory) => KeySource::Memory,
         (None, Keys::File) => KeySource::File(config.home.join(".micro/id_ed25519")),
+        (None, Keys::Store) => KeySource::Store(secret.clone()),
     };
     AccessConfig {
         keys,
@@ -84,6 +86,8 @@ pub(crate) fn config_key(config: &ServerConfig, profile: &Profile) -> ConfigKeyS
     match (&config.config_secret_key, profile.server.keys) {
         (Some(key), _) => ConfigKeySource::Text(key.clone()),
         (None, Keys::Memory) => ConfigKeySource::Memory,
-        (None, Keys::File) => ConfigKeySource::File(config.home.join(".micro/config_secret_key")),
+        (None, Keys::File | Keys::Store) => {
+            ConfigKeySource::File(config.home.join(".micro/config_secret_key"))
+        }
     }
 }

@@ -54,8 +54,9 @@ impl Platform {
         state: &State,
         addresses: Addresses,
     ) -> Result<Self, ServerError> {
-        let access = Access::open(modules.clone(), places::access(config, profile)).await?;
         let config_key = places::config_key(config, profile).load()?;
+        let access = places::access(config, profile, &config_key);
+        let access = Access::open(modules.clone(), access).await?;
         let manager = Manager::new(
             modules.clone(),
             access.clone(),

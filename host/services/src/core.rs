@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use futures::future::{self, BoxFuture, FutureExt as _};
 use http::{Request, Response};
-use micro_access::Access;
+use micro_access::{Access, ConfigKey};
 use micro_modules::{Module, ModuleHealth, Modules};
 use micro_wire::{
     Error, Handlers, clipped, error::CLIENT_ID, json::MethodsError, path::MethodPath,
@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use tonic::body::Body;
 
 use crate::{
-    ConfigKey, auth, broker, config,
+    auth, broker, config,
     debug::{self, Counters},
     events, guard, registry, runtime,
     runtime::Manager,
@@ -179,14 +179,23 @@ impl CoreServices {
             .values()
             .map(|service| ServiceHealth {
                 service: service.name,
-                error: debug::error_of(service.needs, modules).or_else(|| {
-                    (service.name == "auth" && self.access.is_stale())
-                        .then(|| "accounts and rules cannot be read from the store".to_owned())
-                }),
+                error: debug::error_of(service.needs, modules)
+                    .or_else(|| self.problem_of_access(service.name)),
             })
             .collect();
         all.sort_by_key(|health| health.service);
         all
+    }
+
+    /// What keeps accounts and tokens, and with them the service `auth`, from being well.
+    fn problem_of_access(&self, service: &str) -> Option<String> {
+        if service != "auth" {
+            return None;
+        }
+        self.access.key_problem().or_else(|| {
+            let stale = "accounts and rules cannot be read from the store";
+            self.access.is_stale().then(|| stale.to_owned())
+        })
     }
 
     pub(crate) fn registered(&self) -> impl Iterator<Item = &Service> {

@@ -20,7 +20,6 @@ mod request;
 mod runtime;
 mod store;
 
-pub use crate::config::{ConfigKey, ConfigKeyError, ConfigKeySource};
 pub use crate::core::{CoreServices, Platform, ServiceHealth};
 pub use crate::runtime::{Manager, RuntimeConfig};
 pub use micro_builder::Toolchain;

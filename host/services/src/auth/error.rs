@@ -51,6 +51,7 @@ pub(super) fn session(id: &str) -> impl Fn(SessionError) -> Status + '_ {
     move |error| {
         match &error {
             SessionError::Invalid(_) => Error::bad_request(id, error.to_string()),
+            SessionError::Key(_) => Error::service_unavailable(id, error.to_string()),
             SessionError::Records(error) => from_record(id, error),
         }
         .into()

@@ -41,9 +41,9 @@ impl AuthService {
             generation,
             refresh_token,
         } = session;
-        let issued = self
-            .access
-            .tokens()
+        let tokens = self.access.tokens();
+        let issued = tokens
+            .map_err(|error| Error::service_unavailable(id, error.to_string()))?
             .issue(account, generation, ttl)
             .map_err(|_| Error::internal_server_error(id, "the token could not be signed"))?;
         Ok(Token {

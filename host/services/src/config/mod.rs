@@ -3,7 +3,6 @@
 //! A namespace's configuration is one record, so that a reader sees each change whole; [`writer`]
 //! puts concurrent changes together.
 
-mod key;
 mod path;
 mod service;
 mod stored;
@@ -11,8 +10,6 @@ mod tree;
 mod value;
 mod watch;
 mod writer;
-
-pub use self::key::{ConfigKey, ConfigKeyError, ConfigKeySource};
 
 use micro_proto::config::config_server::ConfigServer;
 use micro_wire::{Handlers, frame::MAX_MESSAGE, json::MethodsError};

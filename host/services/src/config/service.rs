@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use futures::StreamExt as _;
-use micro_access::namespace;
+use micro_access::{ConfigKey, SealError, namespace};
 use micro_plugin_api::BoxStream;
 use micro_proto::config::{
     Change as ProtoChange, ChangeSet, DeleteRequest, DeleteResponse, GetRequest, GetResponse,
@@ -14,7 +14,6 @@ use micro_wire::Error;
 use tonic::{Request, Response, Status};
 
 use super::{
-    key::{ConfigKey, SealError},
     path::{Path, PathError},
     stored::{ConfigError, Stored},
     tree::Node,

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use micro_access::{ConfigKey, Place, SealError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{
-    key::{ConfigKey, Place, SealError},
-    path::{MAX_DEPTH, Path},
-};
+use super::path::{MAX_DEPTH, Path};
+
+/// What the secrets of configurations are sealed as.
+const PURPOSE: &str = "micro.config/1";
 
 /// What stands for a secret that was not asked for.
 const HIDDEN: &str = "[secret]";
@@ -173,9 +174,17 @@ fn build(
         }
         (value, Some((key, namespace))) => {
             let text = zeroize::Zeroizing::new(sorted(value).to_string());
-            Ok(Node::Secret(key.seal(&Place { namespace, path }, &text)?))
+            Ok(Node::Secret(key.seal(&place(namespace, path), &text)?))
         }
         (value, None) => Ok(Node::Leaf(sorted(value))),
+    }
+}
+
+fn place<'a>(namespace: &'a str, path: &'a [String]) -> Place<'a> {
+    Place {
+        purpose: PURPOSE,
+        namespace,
+        path,
     }
 }
 
@@ -195,7 +204,7 @@ fn render(
         (Node::Leaf(value), _) => value.clone(),
         (Node::Secret(_), None) => HIDDEN.into(),
         (Node::Secret(sealed), Some(key)) => {
-            let text = key.open(&Place { namespace, path }, sealed)?;
+            let text = key.open(&place(namespace, path), sealed)?;
             serde_json::from_str(&text).map_err(|_| SealError::Encoding)?
         }
         (Node::Branch(children), _) => {
@@ -245,7 +254,9 @@ fn differ(
 mod tests {
     use serde_json::json;
 
-    use super::{super::key::ConfigKeySource, *};
+    use micro_access::ConfigKeySource;
+
+    use super::*;
 
     fn path(text: &str) -> Path {
         Path::parse(text).unwrap()

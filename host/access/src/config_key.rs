@@ -1,4 +1,4 @@
-//! The key that secrets are sealed with, and sealing: AES-256-GCM under a random nonce, bound to
+//! The config secret key, and sealing with it: AES-256-GCM under a random nonce, bound to purpose,
 //! namespace and path, so that a sealed value is worth nothing in another place.
 
 use std::{
@@ -12,9 +12,10 @@ use aws_lc_rs::{
     digest, rand,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use micro_access::{PrivateFile, PrivateFileError};
 use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
+
+use crate::{PrivateFile, PrivateFileError};
 
 /// The length of a key.
 const KEY_LEN: usize = 32;
@@ -22,9 +23,8 @@ const KEY_LEN: usize = 32;
 /// The length of what tells keys apart, in front of every sealed value.
 const ID_LEN: usize = 8;
 
-/// What the associated data begins with, so that a sealed value of another kind is never one of
-/// these.
-const PURPOSE: &[u8] = b"micro.config/1";
+/// What the digest that names a key begins with.
+const ID_CONTEXT: &[u8] = b"micro.config/1";
 
 /// Where the key of secrets comes from. Printing one shows no secret.
 #[derive(Clone, Debug)]
@@ -112,15 +112,24 @@ impl fmt::Debug for ConfigKey {
 
 /// What cannot be sealed or opened, and why.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum SealError {
+pub enum SealError {
+    /// The system has no random numbers.
     #[error("the system's random number generator failed")]
     Random,
+    /// It is nothing that was sealed.
     #[error("Badly encoded secret")]
     Encoding,
+    /// It was sealed with another key.
     #[error(
         "it was sealed with the key {sealed}, and this server's is {ours}; start the server with the key that the secret was set with, or set the secret again"
     )]
-    OtherKey { sealed: String, ours: String },
+    OtherKey {
+        /// The key that it was sealed with, by name.
+        sealed: String,
+        /// The key of this server, by name.
+        ours: String,
+    },
+    /// Nothing of this key and place.
     #[error("Failed to decrypt: it was damaged, or moved here from another namespace or path")]
     Open,
 }
@@ -135,7 +144,7 @@ impl ConfigKey {
         let key = UnboundKey::new(&AES_256_GCM, bytes).ok()?;
         // A digest of 32 random bytes tells nothing about them.
         let mut context = digest::Context::new(&digest::SHA256);
-        context.update(PURPOSE);
+        context.update(ID_CONTEXT);
         context.update(bytes);
         let mut id = [0; ID_LEN];
         id.copy_from_slice(&context.finish().as_ref()[..ID_LEN]);
@@ -144,7 +153,10 @@ impl ConfigKey {
     }
 
     /// Seals a text for one place: key id, nonce, ciphertext and tag, in base64.
-    pub(super) fn seal(&self, place: &Place<'_>, text: &str) -> Result<String, SealError> {
+    ///
+    /// # Errors
+    /// A system without random numbers.
+    pub fn seal(&self, place: &Place<'_>, text: &str) -> Result<String, SealError> {
         let mut nonce = [0; NONCE_LEN];
         rand::fill(&mut nonce).map_err(|_| SealError::Random)?;
         let mut sealed = Zeroizing::new(text.as_bytes().to_vec());
@@ -160,11 +172,10 @@ impl ConfigKey {
     }
 
     /// The text that was sealed for this place.
-    pub(super) fn open(
-        &self,
-        place: &Place<'_>,
-        sealed: &str,
-    ) -> Result<Zeroizing<String>, SealError> {
+    ///
+    /// # Errors
+    /// What was sealed with another key or for another place, or was not sealed at all.
+    pub fn open(&self, place: &Place<'_>, sealed: &str) -> Result<Zeroizing<String>, SealError> {
         let bytes = STANDARD.decode(sealed).map_err(|_| SealError::Encoding)?;
         let (id, rest) = bytes.split_at_checked(ID_LEN).ok_or(SealError::Encoding)?;
         if id != self.0.id {
@@ -188,16 +199,21 @@ impl ConfigKey {
     }
 }
 
-/// Where a secret stands.
-pub(super) struct Place<'a> {
-    pub(super) namespace: &'a str,
-    pub(super) path: &'a [String],
+/// What a secret is, and where it stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// What kind of secret it is, with a version, so that one kind is never taken for another.
+    pub purpose: &'static str,
+    /// The namespace that it belongs to; empty for the platform's own.
+    pub namespace: &'a str,
+    /// Where in the namespace.
+    pub path: &'a [String],
 }
 
 impl Place<'_> {
     /// Namespace and path with their lengths, so that no two places have the same text.
     fn associated(&self) -> Vec<u8> {
-        let mut text = PURPOSE.to_vec();
+        let mut text = self.purpose.as_bytes().to_vec();
         let parts = self.path.iter().map(String::as_str);
         for part in std::iter::once(self.namespace).chain(parts) {
             text.extend_from_slice(&(part.len() as u64).to_be_bytes());
@@ -218,7 +234,11 @@ mod tests {
     }
 
     fn place<'a>(namespace: &'a str, path: &'a [String]) -> Place<'a> {
-        Place { namespace, path }
+        Place {
+            purpose: "micro.test/1",
+            namespace,
+            path,
+        }
     }
 
     #[test]
@@ -247,6 +267,14 @@ mod tests {
                 "{namespace} {parts:?}"
             );
         }
+        let elsewhere = Place {
+            purpose: "micro.test/2",
+            ..place("micro", &ab)
+        };
+        assert!(matches!(
+            key.open(&elsewhere, &sealed),
+            Err(SealError::Open)
+        ));
         let other = ConfigKeySource::Memory.load().unwrap();
         let error = other.open(&place("micro", &ab), &sealed).unwrap_err();
         assert!(matches!(error, SealError::OtherKey { .. }), "{error}");
