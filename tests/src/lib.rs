@@ -5,6 +5,7 @@
 //! builds them first.
 
 mod author;
+mod backends;
 pub mod callers;
 pub mod grpc;
 mod http;

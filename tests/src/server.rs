@@ -18,7 +18,7 @@ use nix::sys::signal::Signal;
 use serde::Deserialize;
 use tempfile::TempDir;
 
-use crate::{Answer, PATIENCE, Ran, Running, environment, fetch, program, wait_for};
+use crate::{Answer, PATIENCE, Ran, Running, backends, environment, fetch, program, wait_for};
 
 /// The profile that end-to-end tests run under: `MICRO_PROFILE`, or else `local`.
 pub fn profile() -> String {
@@ -84,6 +84,7 @@ impl ServerBuilder {
             micro.with_file_name("build-cache").into()
         });
         set("MICRO_BUILD_CACHE", cache);
+        env.extend(backends::apart());
         Self {
             program: program("micro"),
             home: Arc::new(home),
@@ -160,11 +161,13 @@ impl ServerBuilder {
         run(self.command(), self.home(), "server", "", PATIENCE)
     }
 
-    /// Starts the server and waits until it serves, ready or not.
+    /// Starts the server and waits until it serves, ready or not. If its profile needs real
+    /// backends, it gets those of the test run, but for what [`env`](Self::env) says.
     ///
     /// # Panics
     /// If it does not, showing its log.
-    pub async fn serve(self) -> Server {
+    pub async fn serve(mut self) -> Server {
+        backends::tell(&self.profile, &mut self.env).await;
         let log = self.home().join("server.log");
         let append = fs::OpenOptions::new().create(true).append(true).open(&log);
         let file = append.expect("a log can be made");
