@@ -124,9 +124,9 @@ impl Access {
     /// # Errors
     /// With `service` as id: 401 for an `authorization` header that is neither Bearer nor Basic,
     /// 400 for a namespace that cannot be one, 401 (anonymous) or 403 for a call that the rules
-    /// deny, 500 when accounts or rules have to be read and cannot be, 503 for a token while the
-    /// signing key cannot be read from the store. Rules cannot lock out those
-    /// who administer them: see [`Caller::denial`] and the module `way_back`.
+    /// deny, 503 when accounts, rules or the signing key have to be read and the store does not
+    /// answer, 500 when they make no sense. Rules cannot lock out those who administer them: see
+    /// [`Caller::denial`] and the module `way_back`.
     pub async fn admit(
         &self,
         headers: &mut HeaderMap,
@@ -134,7 +134,12 @@ impl Access {
         endpoint: &str,
     ) -> Result<Caller, Error> {
         let failed = |error: RecordError| {
-            Error::internal_server_error(service, format!("Error authorizing request: {error}"))
+            let said = format!("Error authorizing request: {error}");
+            if error.may_pass() {
+                Error::service_unavailable(service, said)
+            } else {
+                Error::internal_server_error(service, said)
+            }
         };
         let token =
             header::token(headers).map_err(|e| Error::unauthorized(service, e.to_string()))?;

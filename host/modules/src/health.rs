@@ -11,10 +11,7 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 use micro_profile::Module;
-use tokio::{
-    task::JoinHandle,
-    time::{MissedTickBehavior, interval},
-};
+use tokio::{task::JoinHandle, time::sleep};
 
 use crate::{
     Modules, blocking,
@@ -23,6 +20,9 @@ use crate::{
 
 /// How often modules are asked in the background.
 const INTERVAL: Duration = Duration::from_secs(5);
+
+/// How often while one is not well: who waits for it sees soon that it is back.
+const INTERVAL_IN_TROUBLE: Duration = Duration::from_secs(1);
 
 /// How long a module may take to answer before it counts as failed.
 const DEADLINE: Duration = Duration::from_secs(3);
@@ -82,21 +82,24 @@ impl Modules {
         self.checks.last.load_full()
     }
 
-    /// Asks every module every five seconds from now on, on this tokio runtime, until the modules
-    /// are dropped or the task is aborted. A change for better or worse is logged.
+    /// Asks every module now and every five seconds from now on, every second while one is not well,
+    /// on this tokio runtime, until the modules are dropped or the task is aborted. A change for
+    /// better or worse is logged.
     pub fn watch_health(self: &Arc<Self>) -> JoinHandle<()> {
         let modules = Arc::downgrade(self);
         tokio::spawn(async move {
-            let mut ticks = interval(INTERVAL);
-            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            loop {
-                ticks.tick().await;
-                let Some(modules) = modules.upgrade() else {
-                    return;
-                };
+            while let Some(modules) = modules.upgrade() {
                 let before = modules.last_health();
                 let now = modules.health().await;
                 log_changes(before.as_deref().map_or(&[], Vec::as_slice), &now);
+                drop(modules);
+                let trouble = now.iter().any(|module| module.error.is_some());
+                let pause = if trouble {
+                    INTERVAL_IN_TROUBLE
+                } else {
+                    INTERVAL
+                };
+                sleep(pause).await;
             }
         })
     }

@@ -21,8 +21,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_millis(2_500);
 /// The pause before a broken watch is opened again; doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
-/// The longest pause before a broken watch is opened again.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The longest pause before a broken watch is opened again: routes are right again within five
+/// seconds of the registry's return.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// How many changes that are there already are taken in together.
 const BATCH: usize = 256;
