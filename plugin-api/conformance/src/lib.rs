@@ -24,4 +24,4 @@ mod suite;
 mod wait;
 
 pub use report::{CaseReport, Outcome, Report};
-pub use suite::{Case, Suite};
+pub use suite::{Case, Module, Suite};

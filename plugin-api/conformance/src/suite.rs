@@ -206,13 +206,13 @@ impl<H: Module> Suite<H> {
         Report {
             module: self.module,
             cases,
-            unknown: self.unknown(),
+            unknown: self.unknown(&self.capabilities),
         }
     }
 
-    /// What the plugin declares of this module that is the name of no rule.
-    fn unknown(&self) -> Vec<String> {
-        let Capabilities { promises, lacks } = &self.capabilities;
+    /// What a plugin declares of this module that is the name of no rule.
+    pub fn unknown(&self, capabilities: &Capabilities) -> Vec<String> {
+        let Capabilities { promises, lacks } = capabilities;
         let is_of_module = |name: &&String| Capabilities::covers(self.module, name);
         let is_known = |name: &String| {
             let mut rules = self.rules.iter();
