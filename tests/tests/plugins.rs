@@ -6,7 +6,7 @@
     reason = "a helper of tests fails as they do, by panicking"
 )]
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use micro_loader::{LoadOptions, Loader, OPEN_DEADLINE};
 use micro_plugin_api::{Capabilities, Code, Error, Host, Result};
@@ -15,13 +15,19 @@ use micro_plugin_conformance::{
     runtime::{self, Programs, Subject},
     store, stream,
 };
+use micro_test_backends::Etcd;
 use micro_tests::{author_plugin, program};
 use tempfile::TempDir;
+
+/// How long a case may take against a real server, which syncs each write to a disk that all tests
+/// share.
+const REAL: Duration = Duration::from_secs(180);
 
 /// A library that was loaded from a file.
 struct Plugin {
     library: micro_loader::Library,
     folder: TempDir,
+    settings: String,
 }
 
 impl Plugin {
@@ -29,14 +35,24 @@ impl Plugin {
         let folder = tempfile::tempdir().unwrap();
         let loader = Loader::new(Vec::new(), folder.path().join("cache"));
         let library = loader.load(path, &LoadOptions::default()).unwrap();
-        Self { library, folder }
+        Self {
+            library,
+            folder,
+            settings: "{}".to_owned(),
+        }
+    }
+
+    /// The same library, whose instances have these settings.
+    fn with_settings(self, settings: &serde_json::Value) -> Self {
+        let settings = settings.to_string();
+        Self { settings, ..self }
     }
 
     /// A handle of a new instance.
     async fn open<H>(&self, module: impl Fn(&micro_loader::Instance) -> Option<H>) -> Result<H> {
         let state = self.folder.path().join("state");
         let host = Host::new(self.library.name(), &state, &state);
-        let instance = self.library.open("{}", host, OPEN_DEADLINE).await;
+        let instance = self.library.open(&self.settings, host, OPEN_DEADLINE).await;
         let instance =
             instance.map_err(|error| Error::new(Code::UNAVAILABLE, error.to_string()))?;
         module(&instance).ok_or_else(|| Error::unsupported("the plugin lacks this module"))
@@ -97,6 +113,24 @@ async fn the_file_plugin_passes_every_suite() {
     plugin.passes_store().await;
     plugin.passes_blob().await;
     plugin.passes_stream().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_etcd_plugin_passes_every_suite() {
+    let etcd = Etcd::shared().await;
+    let plugin = Plugin::load(&program("libmicro_etcd.so")).with_settings(&serde_json::json!({
+        "endpoints": [etcd.endpoint()],
+        "prefix": micro_test_backends::unique("plugins"),
+    }));
+    assert_eq!(plugin.library.manifest().modules, ["store", "registry"]);
+    let open = async || plugin.open(|it| it.store()).await;
+    let suite = store::suite().of(plugin.capabilities());
+    let suite = suite.with_deadline(REAL);
+    suite.run(open).await.assert_passed();
+    let open = async || plugin.open(|it| it.registry()).await;
+    let suite = registry::suite().of(plugin.capabilities());
+    let suite = suite.with_deadline(REAL);
+    suite.run(open).await.assert_passed();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -134,7 +134,7 @@ impl Walk<'_> {
                     None
                 }
             };
-            if let Some(end) = end {
+            if let Some(end) = end.filter(|end| more || *end != last) {
                 // The page is full; there may be more behind it.
                 self.page.next = Some(self.cursor(&end));
                 return Ok(self.page);
