@@ -1,9 +1,12 @@
 //! `cargo xtask test`: the test command. It builds what the tests load, starts the real servers that
 //! they share, then runs them all.
 
-use std::path::PathBuf;
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::Args;
 
 use crate::{
@@ -16,7 +19,7 @@ use crate::{
 #[derive(Args)]
 pub(crate) struct Test {
     /// Only the tests that drive the real binary. `MICRO_PROFILE` says under which profile
-    /// (default `local`).
+    /// (default `local`); those that name their own are then left out.
     #[arg(long)]
     end_to_end: bool,
 
@@ -60,17 +63,40 @@ impl Test {
     }
 }
 
-/// The test programs of the crate `tests`: files and folders of `tests/tests`.
+/// The test programs of the crate `tests`: files and folders of `tests/tests`. If `MICRO_PROFILE` is
+/// set, those alone that ask for it: the others would do once more what they do without.
 fn end_to_end_tests() -> Result<Vec<String>> {
+    let all = env::var_os("MICRO_PROFILE").is_none();
     let mut names = Vec::new();
-    for entry in std::fs::read_dir(root().join("tests/tests"))? {
+    let folder = root().join("tests/tests");
+    for entry in
+        fs::read_dir(&folder).with_context(|| format!("cannot list {}", folder.display()))?
+    {
         let path: PathBuf = entry?.path();
         let is_test = path.extension().is_some_and(|extension| extension == "rs")
             || path.join("main.rs").is_file();
-        if is_test && let Some(name) = path.file_stem() {
+        if is_test
+            && (all || asks_for_profile(&path)?)
+            && let Some(name) = path.file_stem()
+        {
             names.push(name.to_string_lossy().into_owned());
         }
     }
     names.sort();
     Ok(names)
+}
+
+/// Whether a test program, a file or a folder, runs servers under the profile that it is told.
+fn asks_for_profile(path: &Path) -> Result<bool> {
+    if path.is_dir() {
+        for entry in fs::read_dir(path)? {
+            if asks_for_profile(&entry?.path())? {
+                return Ok(true);
+            }
+        }
+        return Ok(false);
+    }
+    let text = fs::read_to_string(path);
+    let text = text.with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(text.contains("&profile()"))
 }

@@ -1,0 +1,110 @@
+//! Records in etcd while it fails.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use futures::StreamExt as _;
+use micro::store::{Change, Query, Record};
+use micro_test_backends::Etcd;
+use micro_tests::{PATIENCE, wait_for};
+
+use crate::{
+    backend::Backend,
+    platform::Platform,
+    traffic::{Traffic, assert_unavailable},
+};
+
+async fn no_acknowledged_write_is_lost(backend: Backend) {
+    let mut platform = Platform::start(backend, &["store"]).await;
+    let store = platform.client.store();
+    let writing = store.clone();
+    let traffic = Traffic::start(move |number| {
+        let store = writing.clone();
+        async move { store.write(Record::new(key(number), "value")).await }
+    });
+    platform.goes_through_faults(&traffic).await;
+
+    let acknowledged = traffic.end().await;
+    let records = store.read_many(Query::prefix("key-")).await;
+    let kept: BTreeSet<String> = records
+        .expect("the records")
+        .into_iter()
+        .map(|record| record.key)
+        .collect();
+    let lost: Vec<_> = acknowledged
+        .into_iter()
+        .map(key)
+        .filter(|key| !kept.contains(key))
+        .collect();
+    assert!(lost.is_empty(), "{lost:?}");
+    assert!(platform.server.stop().await.success());
+}
+
+fn key(number: u64) -> String {
+    format!("key-{number:06}")
+}
+
+/// A watch goes on over a crash of what is watched, or it ends and says so: whoever watches can
+/// always know what they have missed.
+async fn a_watch_goes_on_or_says_that_it_ends(backend: Backend) {
+    let mut platform = Platform::start(backend, &["store"]).await;
+    let store = platform.client.store();
+    let mut changes = store.watch("").await.expect("a watch");
+    platform.backend.kill();
+    platform.says_what_is_down().await;
+    platform.backend.restart().await;
+    platform.is_ready().await;
+    store
+        .write(Record::new("after", "value"))
+        .await
+        .expect("a write");
+    let next = tokio::time::timeout(PATIENCE, changes.next()).await;
+    match next.expect("an item of the watch") {
+        Some(Ok(Change::Put(record, _))) => assert_eq!(record.key, "after"),
+        Some(Err(error)) => assert_unavailable(&error),
+        other => panic!("{other:?}"),
+    }
+    assert!(platform.server.stop().await.success());
+}
+
+async fn a_server_waits_for_it(backend: Backend) {
+    let mut platform = Platform::start_without(backend, &["store"]).await;
+    // Who nobody knows is asked for what only the store knows.
+    let answer = platform.server.post("/store/read", r#"{"key":"k"}"#).await;
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    let login = r#"{"id":"admin","secret":"micro"}"#;
+    let answer = platform.server.post("/auth/token", login).await;
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    let error = platform
+        .client
+        .store()
+        .read("k")
+        .await
+        .expect_err("nothing to read");
+    assert_unavailable(&error);
+
+    platform.backend.restart().await;
+    platform.is_ready().await;
+    let store = platform.client.store();
+    let written = Record::new("k", "value").expires_in(Duration::from_secs(600));
+    wait_for("a write", || async {
+        store.write(written.clone()).await.ok()
+    })
+    .await;
+    assert!(store.read("k").await.expect("an answer").is_some());
+    assert!(platform.server.stop().await.success());
+}
+
+#[tokio::test]
+async fn etcd_loses_no_acknowledged_write() {
+    no_acknowledged_write_is_lost(Backend::Etcd(Etcd::start().await)).await;
+}
+
+#[tokio::test]
+async fn a_watch_of_etcd_goes_on_or_says_that_it_ends() {
+    a_watch_goes_on_or_says_that_it_ends(Backend::Etcd(Etcd::start().await)).await;
+}
+
+#[tokio::test]
+async fn a_server_waits_for_etcd() {
+    a_server_waits_for_it(Backend::Etcd(Etcd::start().await)).await;
+}
