@@ -15,7 +15,7 @@ use micro_plugin_conformance::{
     runtime::{self, Programs, Subject},
     store, stream,
 };
-use micro_test_backends::Etcd;
+use micro_test_backends::{Etcd, Nats, unique};
 use micro_tests::{author_plugin, program};
 use tempfile::TempDir;
 
@@ -120,7 +120,7 @@ async fn the_etcd_plugin_passes_every_suite() {
     let etcd = Etcd::shared().await;
     let plugin = Plugin::load(&program("libmicro_etcd.so")).with_settings(&serde_json::json!({
         "endpoints": [etcd.endpoint()],
-        "prefix": micro_test_backends::unique("plugins"),
+        "prefix": unique("plugins"),
     }));
     assert_eq!(plugin.library.manifest().modules, ["store", "registry"]);
     let open = async || plugin.open(|it| it.store()).await;
@@ -131,6 +131,30 @@ async fn the_etcd_plugin_passes_every_suite() {
     let suite = registry::suite().of(plugin.capabilities());
     let suite = suite.with_deadline(REAL);
     suite.run(open).await.assert_passed();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_nats_plugin_passes_every_suite() {
+    let nats = Nats::shared().await;
+    let plugin = Plugin::load(&program("libmicro_nats.so")).with_settings(&serde_json::json!({
+        "url": nats.url(),
+        "prefix": unique("plugins"),
+        "max_bytes": 64 << 20,
+    }));
+    assert_eq!(plugin.library.name(), "nats");
+    assert_eq!(plugin.library.manifest().modules, ["broker", "stream"]);
+    let suite = broker::suite().of(plugin.capabilities());
+    let report = suite
+        .with_deadline(REAL)
+        .run(async || plugin.open(|it| it.broker()).await)
+        .await;
+    report.assert_passed();
+    let suite = stream::suite().of(plugin.capabilities());
+    let report = suite
+        .with_deadline(REAL)
+        .run(async || plugin.open(|it| it.stream()).await)
+        .await;
+    report.assert_passed();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,7 +5,7 @@ mod handle;
 mod rules;
 mod types;
 
-pub use consumers::{Batch, Consumers, EventLog, GroupState};
+pub use consumers::{Batch, Consumers, EventLog, Group, GroupState, Groups, Source};
 pub(crate) use handle::DynStream;
 pub use handle::StreamHandle;
 pub use types::{

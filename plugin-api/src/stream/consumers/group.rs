@@ -1,7 +1,7 @@
 //! One group: how far it is, and what of that is not settled.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -11,7 +11,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::{Batch, GroupState, lock, unix_millis};
+use super::{Batch, GroupState, Source, lock, unix_millis};
 use crate::stream::{Acks, ConsumeOptions};
 
 /// How many events a member that is alone takes from the log at once.
@@ -24,9 +24,11 @@ const REFUSED: Duration = Duration::from_millis(10);
 /// The longest such wait.
 const REFUSED_MOST: Duration = Duration::from_secs(1);
 
-pub(super) struct Group {
+/// Who shares a topic's events, how far they are, and what of that is not settled.
+pub struct Group<S> {
     topic: String,
     name: Option<String>,
+    source: S,
     inner: Mutex<Inner>,
     woken: Notify,
     /// Held by the member that reads what nobody had yet.
@@ -77,17 +79,25 @@ pub(super) enum Claim {
     Full,
 }
 
-impl Group {
-    pub(super) fn new(
+impl<S: Source> Group<S> {
+    /// A group of a name, or a consumer's own without one, that has no members and begins with
+    /// the position `next`.
+    pub fn new(topic: &str, name: Option<String>, next: u64, source: S) -> Arc<Self> {
+        Self::counted(topic, name, next, source, Arc::default())
+    }
+
+    /// The same, which counts its changes with others.
+    pub(super) fn counted(
         topic: &str,
         name: Option<String>,
         next: u64,
+        source: S,
         changes: Arc<AtomicU64>,
     ) -> Arc<Self> {
-        changes.fetch_add(u64::from(name.is_some()), Ordering::Release);
         Arc::new(Self {
             topic: topic.to_owned(),
             name,
+            source,
             inner: Mutex::new(Inner {
                 next,
                 pending: BTreeMap::new(),
@@ -101,8 +111,9 @@ impl Group {
         })
     }
 
-    pub(super) fn restored(kept: &GroupState, changes: Arc<AtomicU64>) -> Arc<Self> {
-        let group = Self::new(&kept.topic, Some(kept.group.clone()), kept.next, changes);
+    pub(super) fn restored(kept: &GroupState, source: S, changes: Arc<AtomicU64>) -> Arc<Self> {
+        let name = Some(kept.group.clone());
+        let group = Self::counted(&kept.topic, name, kept.next, source, changes);
         let due = At::Due(Instant::now());
         {
             let mut inner = lock(&group.inner);
@@ -117,19 +128,28 @@ impl Group {
         group
     }
 
-    pub(super) fn topic(&self) -> &str {
+    /// The topic.
+    pub fn topic(&self) -> &str {
         &self.topic
     }
 
-    pub(super) fn name(&self) -> Option<&str> {
+    /// The name; `None` where it is a consumer's own.
+    pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
     }
 
-    pub(super) fn woken(&self) -> &Notify {
+    /// Where its events come from.
+    pub fn source(&self) -> &S {
+        &self.source
+    }
+
+    /// Is told whenever members should look again, and when one has left.
+    pub fn woken(&self) -> &Notify {
         &self.woken
     }
 
-    pub(super) fn wake(&self) {
+    /// Tells members that wait to look again: there is something to read.
+    pub fn wake(&self) {
         self.woken.notify_waiters();
     }
 
@@ -137,6 +157,12 @@ impl Group {
         if self.name.is_some() {
             self.changes.fetch_add(1, Ordering::Release);
         }
+    }
+
+    /// Ack wait and retry limit, if a member that acknowledges has fixed them.
+    pub fn terms(&self) -> Option<(Duration, Option<u32>)> {
+        let terms = lock(&self.inner).terms?;
+        Some((terms.wait, terms.retry_limit))
     }
 
     pub(super) fn join(&self, member: u64, options: &ConsumeOptions) {
@@ -179,8 +205,61 @@ impl Group {
         self.wake();
     }
 
+    /// Takes away for somebody else what no member has and none of them takes: of all that is due
+    /// since before `since` what `choose` says. The positions, the lowest first, and how often
+    /// each was delivered.
+    pub fn take_due(
+        &self,
+        since: Instant,
+        choose: impl FnOnce(&HashSet<u64>) -> HashSet<u64>,
+    ) -> Vec<(u64, u32)> {
+        let mut inner = lock(&self.inner);
+        let (mut late, now) = (Vec::new(), Instant::now());
+        for (position, pending) in &inner.pending {
+            match pending.at {
+                At::Reserved { until, .. } if until <= now => late.push((*position, false)),
+                At::Delivered { until, .. } if until <= now => late.push((*position, true)),
+                _ => {}
+            }
+        }
+        for (position, delivered) in late {
+            self.again(&mut inner, position, now, delivered);
+        }
+        let due = inner
+            .pending
+            .iter()
+            .filter(|(_, pending)| matches!(pending.at, At::Due(from) if from <= since));
+        let chosen = choose(&due.map(|(position, _)| *position).collect());
+        let mut taken = Vec::new();
+        inner.pending.retain(|position, pending| {
+            let take = chosen.contains(position);
+            if take {
+                taken.push((*position, pending.attempts));
+            }
+            !take
+        });
+        taken
+    }
+
+    /// Takes away everything that is not settled, for somebody else, and with it the meaning of
+    /// what members still hold. The positions, the lowest first, and how often each was delivered.
+    pub fn take_all(&self) -> Vec<(u64, u32)> {
+        let mut inner = lock(&self.inner);
+        let now = Instant::now();
+        let delivered = inner.pending.iter().filter_map(|(position, pending)| {
+            matches!(pending.at, At::Delivered { .. }).then_some(*position)
+        });
+        for position in delivered.collect::<Vec<_>>() {
+            self.again(&mut inner, position, now, true);
+        }
+        let pending = std::mem::take(&mut inner.pending).into_iter();
+        pending
+            .map(|(at, pending)| (at, pending.attempts))
+            .collect()
+    }
+
     /// How many members there are.
-    pub(super) fn size(&self) -> usize {
+    pub fn size(&self) -> usize {
         lock(&self.inner).members.len()
     }
 
@@ -240,6 +319,7 @@ impl Group {
         if delivered && limit.is_some_and(|limit| pending.attempts > limit) {
             let attempts = pending.attempts;
             inner.pending.remove(&position);
+            self.source.done(position);
             self.changed();
             tracing::warn!(
                 topic = self.topic,
@@ -264,7 +344,8 @@ impl Group {
         let mut inner = lock(&self.inner);
         let at = reserved(member, Instant::now());
         for event in &batch.events {
-            let pending = Pending { attempts: 0, at };
+            let attempts = self.source.attempts(event.position);
+            let pending = Pending { attempts, at };
             inner.pending.insert(event.position, pending);
         }
         inner.next = inner.next.max(batch.next);
@@ -294,6 +375,7 @@ impl Group {
             }
             None => {
                 inner.pending.remove(&position);
+                self.source.done(position);
             }
         }
         drop(inner);
@@ -304,6 +386,7 @@ impl Group {
     /// Forgets an event that is kept no more.
     pub(super) fn gone(&self, position: u64) {
         lock(&self.inner).pending.remove(&position);
+        self.source.done(position);
         self.changed();
     }
 
@@ -324,6 +407,7 @@ impl Group {
         }
         if acknowledged {
             inner.pending.remove(&position);
+            self.source.done(position);
         } else if attempt == attempts {
             let wait = REFUSED.saturating_mul(1 << attempts.saturating_sub(1).min(10));
             let from = Instant::now() + wait.min(REFUSED_MOST);
@@ -334,7 +418,8 @@ impl Group {
         self.wake();
     }
 
-    pub(super) fn state(&self) -> Option<GroupState> {
+    /// What of it outlives a process; `None` where it is a consumer's own.
+    pub fn state(&self) -> Option<GroupState> {
         let group = self.name.clone()?;
         let inner = lock(&self.inner);
         let pending = inner.pending.iter();

@@ -9,8 +9,9 @@ use std::{
 use futures::stream;
 
 use super::{
-    EventLog, State,
+    Source,
     group::{Claim, Group},
+    groups::State,
     lock,
 };
 use crate::{
@@ -21,13 +22,12 @@ use crate::{
 /// After so many events in a row a member lets the others of its group have a turn.
 const TURN: u32 = 4;
 
-pub(super) struct Member<L> {
+pub(super) struct Member<S: Source> {
     number: u64,
-    group: Arc<Group>,
+    group: Arc<Group<S>>,
     manual: bool,
     in_flight: usize,
-    log: Arc<L>,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<State<S>>>,
     /// Reserved for this member, not handed out yet.
     ready: VecDeque<Event>,
     in_a_row: u32,
@@ -50,20 +50,18 @@ pub(super) fn parse(token: &str) -> Option<(u64, u64, u32)> {
         .then_some((member, position, attempt))
 }
 
-impl<L: EventLog> Member<L> {
+impl<S: Source> Member<S> {
     pub(super) fn new(
         number: u64,
-        group: Arc<Group>,
+        group: Arc<Group<S>>,
         options: &ConsumeOptions,
-        log: Arc<L>,
-        state: Arc<Mutex<State>>,
+        state: Arc<Mutex<State<S>>>,
     ) -> Self {
         Self {
             number,
             group,
             manual: matches!(options.acks, Acks::Manual { .. }),
             in_flight: options.in_flight as usize,
-            log,
             state,
             ready: VecDeque::new(),
             in_a_row: 0,
@@ -123,10 +121,9 @@ impl<L: EventLog> Member<L> {
     /// Reads events that were delivered before; those that are kept no more are forgotten.
     async fn read_again(&mut self, positions: &[u64]) -> Result<()> {
         for &position in positions {
-            let batch = self.log.read(self.group.topic(), position, 1).await?;
-            match batch.events.into_iter().next() {
-                Some(event) if event.position == position => self.ready.push_back(event),
-                _ => self.group.gone(position),
+            match self.group.source().read_again(position).await? {
+                Some(event) => self.ready.push_back(event),
+                None => self.group.gone(position),
             }
         }
         Ok(())
@@ -136,7 +133,7 @@ impl<L: EventLog> Member<L> {
     async fn read_new(&mut self, max: usize) -> Result<bool> {
         let _turn = self.group.reading.lock().await;
         let from = self.group.next();
-        let batch = self.log.read(self.group.topic(), from, max).await?;
+        let batch = self.group.source().read(from, max).await?;
         let some = batch.next > from;
         if some {
             self.group.reserve(self.number, &batch);
@@ -146,7 +143,7 @@ impl<L: EventLog> Member<L> {
     }
 }
 
-impl<L> Drop for Member<L> {
+impl<S: Source> Drop for Member<S> {
     fn drop(&mut self) {
         lock(&self.state).leave(self.number, &self.group);
     }

@@ -1,13 +1,14 @@
-//! Who consumes: what a backend needs that keeps a log of its own and sees all its consumers. It
-//! gives the log; groups, acknowledgements, redelivery and their clocks are here.
+//! Who consumes. Groups, acknowledgements, redelivery and their clocks are here. A backend that
+//! keeps a log of its own and sees all its consumers gives the log ([`Consumers`]); one whose events
+//! are handed out elsewhere gives each group a [`Source`] of them ([`Groups`]).
 
 mod group;
+mod groups;
 mod history;
 mod member;
+mod source;
 
 use std::{
-    collections::HashMap,
-    hash::{BuildHasher as _, Hasher as _, RandomState},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -15,9 +16,11 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use self::{group::Group, member::Member};
+pub use self::{group::Group, groups::Groups, source::Source};
+
+use self::source::OfLog;
 use super::{ConsumeOptions, Delivery, Event, HistoryQuery, Settlement, Start, rules};
-use crate::{BoxStream, Error, Result};
+use crate::{BoxStream, Result};
 
 /// Some events of a topic, and where to go on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,43 +70,24 @@ pub struct GroupState {
 /// Everybody who consumes from a log.
 pub struct Consumers<L> {
     log: Arc<L>,
-    state: Arc<Mutex<State>>,
+    groups: Groups<OfLog<L>>,
     changes: Arc<AtomicU64>,
-    /// The number of the next member: from a random one on, so that the tokens of an instance mean
-    /// nothing to the next.
-    number: AtomicU64,
-}
-
-#[derive(Default)]
-struct State {
-    topics: HashMap<String, Topic>,
-    members: HashMap<u64, Arc<Group>>,
-}
-
-#[derive(Default)]
-struct Topic {
-    /// By name; those without one are each a consumer's own.
-    groups: Vec<Arc<Group>>,
-}
-
-impl Topic {
-    fn named(&self, name: &str) -> Option<Arc<Group>> {
-        let mut groups = self.groups.iter();
-        groups
-            .find(|group| group.name() == Some(name))
-            .map(Arc::clone)
-    }
 }
 
 impl<L: EventLog> Consumers<L> {
     /// Nobody yet.
     pub fn new(log: Arc<L>) -> Self {
-        let random = RandomState::new().build_hasher().finish();
         Self {
             log,
-            state: Arc::default(),
+            groups: Groups::new(),
             changes: Arc::default(),
-            number: AtomicU64::new(random),
+        }
+    }
+
+    fn source(&self, topic: &str) -> OfLog<L> {
+        OfLog {
+            log: self.log.clone(),
+            topic: topic.to_owned(),
         }
     }
 
@@ -117,36 +101,21 @@ impl<L: EventLog> Consumers<L> {
         options: &ConsumeOptions,
     ) -> Result<BoxStream<Result<Delivery>>> {
         options.validate(topic)?;
-        let existing = options
-            .group
+        let name = options.group.clone();
+        let existing = name
             .as_deref()
-            .and_then(|name| lock(&self.state).topics.get(topic)?.named(name));
-        let start = match (existing, options.start) {
-            (Some(_), _) => None,
-            (None, Start::Now) => Some(self.log.end()),
-            (None, Start::Time(time)) => Some(self.log.seek(topic, time, 0).await?),
+            .and_then(|name| self.groups.find(topic, name));
+        let next = match (&existing, options.start) {
+            // If it is forgotten meanwhile, it begins anew.
+            (Some(_), _) | (None, Start::Now) => self.log.end(),
+            (None, Start::Time(time)) => self.log.seek(topic, time, 0).await?,
         };
-        let number = self.number.fetch_add(1, Ordering::Relaxed);
-        let group = {
-            let mut state = lock(&self.state);
-            let of_topic = state.topics.entry(topic.to_owned()).or_default();
-            // Somebody else may have made it meanwhile, or it was forgotten.
-            let existing = options
-                .group
-                .as_deref()
-                .and_then(|name| of_topic.named(name));
-            let group = existing.unwrap_or_else(|| {
-                let next = start.unwrap_or_else(|| self.log.end());
-                let name = options.group.clone();
-                let group = Group::new(topic, name, next, self.changes.clone());
-                of_topic.groups.push(group.clone());
-                group
-            });
-            group.join(number, options);
-            state.members.insert(number, group.clone());
-            group
-        };
-        Ok(Member::new(number, group, options, self.log.clone(), self.state.clone()).stream())
+        let changes = self.changes.clone();
+        let group = Group::counted(topic, name, next, self.source(topic), changes);
+        let (group, deliveries) = self.groups.join(group, options);
+        self.changes
+            .fetch_add(u64::from(group.name().is_some()), Ordering::Release);
+        Ok(deliveries)
     }
 
     /// What [`Stream::settle`](super::Stream::settle) does.
@@ -154,17 +123,7 @@ impl<L: EventLog> Consumers<L> {
     /// # Errors
     /// `invalid` for a token that is none of ours.
     pub fn settle(&self, settlements: &[Settlement]) -> Result<()> {
-        for settlement in settlements {
-            let text = &settlement.token.0;
-            let (member, position, attempt) = member::parse(text).ok_or_else(|| {
-                Error::invalid(format!("{text:?} is no delivery that can be settled"))
-            })?;
-            let group = lock(&self.state).members.get(&member).cloned();
-            if let Some(group) = group {
-                group.settle(member, position, attempt, settlement.acknowledged);
-            }
-        }
-        Ok(())
+        self.groups.settle(settlements)
     }
 
     /// What [`Stream::history`](super::Stream::history) answers.
@@ -189,13 +148,7 @@ impl<L: EventLog> Consumers<L> {
 
     /// Tells those who wait for it that `topic` has new events, which can be read by now.
     pub fn published(&self, topic: &str) {
-        let state = lock(&self.state);
-        for group in state
-            .topics
-            .get(topic)
-            .into_iter()
-            .flat_map(|it| &it.groups)
-        {
+        for group in self.groups.of(topic) {
             group.wake();
         }
     }
@@ -207,55 +160,23 @@ impl<L: EventLog> Consumers<L> {
 
     /// Every group with a name as it is now, for the backend to keep.
     pub fn groups(&self) -> Vec<GroupState> {
-        let state = lock(&self.state);
-        let groups = state.topics.values().flat_map(|topic| &topic.groups);
-        groups.filter_map(|group| group.state()).collect()
+        let groups = self.groups.all();
+        groups.iter().filter_map(|group| group.state()).collect()
     }
 
     /// Makes the groups that the backend kept. Before anybody consumes.
     pub fn restore(&self, groups: impl IntoIterator<Item = GroupState>) {
-        let mut state = lock(&self.state);
         for kept in groups {
-            let group = Group::restored(&kept, self.changes.clone());
-            state
-                .topics
-                .entry(kept.topic)
-                .or_default()
-                .groups
-                .push(group);
+            let source = self.source(&kept.topic);
+            self.groups
+                .add(Group::restored(&kept, source, self.changes.clone()));
         }
     }
 
     /// Forgets groups whose last member left before this moment, in Unix milliseconds.
     pub fn forget(&self, before: u64) {
-        let mut state = lock(&self.state);
-        state.topics.retain(|_, topic| {
-            topic.groups.retain(|group| {
-                let keep = !group.is_abandoned(before);
-                if !keep {
-                    self.changes.fetch_add(1, Ordering::Release);
-                }
-                keep
-            });
-            !topic.groups.is_empty()
-        });
-    }
-}
-
-impl State {
-    /// Lets a member go, and with it a group that was its own.
-    fn leave(&mut self, member: u64, group: &Arc<Group>) {
-        self.members.remove(&member);
-        group.leave(member);
-        if group.name().is_some() {
-            return;
-        }
-        if let Some(topic) = self.topics.get_mut(group.topic()) {
-            topic.groups.retain(|other| !Arc::ptr_eq(other, group));
-            if topic.groups.is_empty() {
-                self.topics.remove(group.topic());
-            }
-        }
+        let forgotten = self.groups.remove(|group| group.is_abandoned(before));
+        self.changes.fetch_add(forgotten as u64, Ordering::Release);
     }
 }
 
