@@ -1,4 +1,4 @@
-//! A plugin as somebody outside of this repository would write and build it.
+//! A plugin as somebody outside of this repository would make and build it.
 
 use std::{
     env, fs,
@@ -8,67 +8,130 @@ use std::{
 
 use crate::{environment, program};
 
-const CODE: &str = include_str!("../author/lib.rs");
-
-/// How long a plugin that somebody would write may be, in lines that are not empty.
+/// How long a store may be that somebody begins with, in lines that are neither empty nor its test.
 const LINES: usize = 60;
 
-/// Builds the author's crate, `shelf`, a store, in `folder`, which has nothing to do with the
-/// checkout; the library, `libshelf.so` in `folder`.
+/// The crate of an author, as `micro new --plugin` made it, in a folder that has nothing to do with
+/// the checkout.
+pub struct Author {
+    folder: PathBuf,
+    name: String,
+}
+
+impl Author {
+    /// Makes the crate `name` with a plugin for `module` in `folder`, with the program `micro` and
+    /// the sources that are beside it.
+    ///
+    /// # Panics
+    /// If the program refuses.
+    pub fn new(micro: &Path, folder: &Path, module: &str, name: &str) -> Self {
+        Self::against(None, micro, folder, module, name)
+    }
+
+    /// [`Self::new`] with the sources of `sdk`, if it is said.
+    ///
+    /// # Panics
+    /// If the program refuses.
+    pub fn against(
+        sdk: Option<&Path>,
+        micro: &Path,
+        folder: &Path,
+        module: &str,
+        name: &str,
+    ) -> Self {
+        fs::create_dir_all(folder).expect("the author's folder can be made");
+        let author = Self {
+            folder: folder.to_owned(),
+            name: name.to_owned(),
+        };
+        let mut args = vec!["new", "--plugin", module];
+        let sdk = sdk.map(|sdk| format!("--sdk_path={}", sdk.display()));
+        args.extend(sdk.as_deref());
+        args.push(name);
+        author.run(micro, folder, &args);
+        author
+    }
+
+    /// The folder of the crate.
+    pub fn source(&self) -> PathBuf {
+        self.folder.join(&self.name)
+    }
+
+    /// Runs the crate's own tests.
+    ///
+    /// # Panics
+    /// If one fails.
+    pub fn test(&self) -> String {
+        let _alone = self.alone();
+        self.cargo(&["test"])
+    }
+
+    /// Builds the library; a copy of it, `libNAME.so` in the author's folder.
+    ///
+    /// # Panics
+    /// If it does not compile.
+    pub fn build(&self) -> PathBuf {
+        let _alone = self.alone();
+        self.cargo(&["build"]);
+        let file = format!("lib{}.so", self.name.replace('-', "_"));
+        let library = self.folder.join(&file);
+        let built = target().join("debug").join(file);
+        fs::copy(built, &library).expect("the library can be copied");
+        // This folder's crate is another one to cargo than that of the last run.
+        self.cargo(&["clean", "--package", &self.name]);
+        library
+    }
+
+    fn cargo(&self, args: &[&str]) -> String {
+        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let args: Vec<_> = args.iter().copied().chain(["--offline"]).collect();
+        self.run(Path::new(&cargo), &self.source(), &args)
+    }
+
+    fn run(&self, program: &Path, folder: &Path, args: &[&str]) -> String {
+        let output = Command::new(program)
+            .args(args)
+            .env_clear()
+            .envs(environment(&self.folder))
+            .env("CARGO_TARGET_DIR", target())
+            .env("CARGO_PROFILE_DEV_DEBUG", "false")
+            .current_dir(folder)
+            .output()
+            .expect("a program that can be run");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let complaints = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success(),
+            "{} {args:?}: {said}{complaints}",
+            program.display()
+        );
+        said
+    }
+
+    /// Crates of one name make a library of the same name in the shared target folder: one after
+    /// the other.
+    fn alone(&self) -> fs::File {
+        fs::create_dir_all(target()).expect("the target folder can be made");
+        let lock = fs::File::create(target().join("lock")).expect("a lock can be made");
+        lock.lock().expect("a lock can be taken");
+        lock
+    }
+}
+
+/// Kept between runs, so that only the first one compiles the dependencies.
+fn target() -> PathBuf {
+    program("libmicro_memory.so").with_file_name("outside")
+}
+
+/// Builds the author's store `shelf` against the checkout; the library, `libshelf.so` in `folder`.
 ///
 /// # Panics
 /// If it does not compile, or is longer than a plugin has to be.
 pub fn author_plugin(folder: &Path) -> PathBuf {
-    let lines = CODE.lines().filter(|line| !line.trim().is_empty());
+    let author = Author::new(&program("micro"), folder, "store", "shelf");
+    let code = fs::read_to_string(author.source().join("src/lib.rs")).expect("the code");
+    let code = code.split("#[cfg(test)]").next().unwrap_or_default();
+    let lines = code.lines().filter(|line| !line.trim().is_empty());
     assert!(lines.count() < LINES, "a store takes too many lines");
-    let checkout = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("tests is a folder of the checkout");
-    let api = checkout.join("plugin-api");
-    let manifest = format!(
-        r#"[package]
-name = "shelf"
-version = "0.1.0"
-edition = "2024"
-
-[lib]
-crate-type = ["cdylib"]
-
-[dependencies]
-micro-plugin-api = {{ path = {api:?} }}
-"#
-    );
-    let source = folder.join("shelf");
-    let done = "the temporary folder can be written";
-    fs::create_dir_all(source.join("src")).expect(done);
-    fs::write(source.join("Cargo.toml"), manifest).expect(done);
-    fs::write(source.join("src/lib.rs"), CODE).expect(done);
-    // The versions that the checkout was tested with, and that are downloaded already.
-    fs::copy(checkout.join("Cargo.lock"), source.join("Cargo.lock")).expect(done);
-    // Kept between runs, so that only the first one compiles the dependencies.
-    let target = program("libmicro_memory.so").with_file_name("outside");
-    fs::create_dir_all(&target).expect("the target folder can be written");
-    // Every folder's crate makes a library of the same name there: one after the other.
-    let lock = fs::File::create(target.join("lock")).expect("a lock can be made");
-    lock.lock().expect("a lock can be taken");
-    let cargo = |args: &[&str]| {
-        let output = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-            .args(args)
-            .arg("--offline")
-            .env_clear()
-            .envs(environment(folder))
-            .env("CARGO_TARGET_DIR", &target)
-            .env("CARGO_PROFILE_DEV_DEBUG", "false")
-            .current_dir(&source)
-            .output()
-            .expect("cargo can be run");
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "cargo {args:?}: {said}");
-    };
-    cargo(&["build"]);
-    let library = folder.join("libshelf.so");
-    fs::copy(target.join("debug/libshelf.so"), &library).expect(done);
-    // This folder's crate is another one to cargo than that of the last run.
-    cargo(&["clean", "--package", "shelf"]);
-    library
+    author.build()
 }

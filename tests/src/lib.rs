@@ -17,7 +17,7 @@ mod tour;
 mod transcript;
 mod wait;
 
-pub use author::author_plugin;
+pub use author::{Author, author_plugin};
 pub use http::{Answer, fetch};
 pub use in_process::{Core, Door, call_json};
 pub use observed::ObservedStore;

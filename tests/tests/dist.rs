@@ -1,5 +1,5 @@
-//! What `cargo xtask dist` packs runs where it is unpacked, and builds services there, without the
-//! checkout.
+//! What `cargo xtask dist` packs runs where it is unpacked, and builds services and plugins there,
+//! without the checkout.
 
 use std::{
     fs,
@@ -8,7 +8,7 @@ use std::{
     process::Command,
 };
 
-use micro_tests::{ServerBuilder, assert_shows, environment, example, program};
+use micro_tests::{Author, ServerBuilder, assert_shows, environment, example, program};
 
 /// Packs the debug build and unpacks it in `folder` as somebody would whose files the group may
 /// change; where it was unpacked.
@@ -82,6 +82,12 @@ async fn the_archive_runs_from_any_folder_and_builds_with_its_own_sdk() {
         assert_eq!(mode & 0o022, 0, "{} may be changed", path.display());
     }
 
+    builds_a_service(&prefix).await;
+    builds_a_plugin(&prefix).await;
+    fs::remove_dir_all(&installed).expect("a folder can be removed");
+}
+
+async fn builds_a_service(prefix: &Path) {
     let builder = ServerBuilder::new("local").installed(prefix.join("bin/micro"));
     let source = builder.home().join("my sources/helloworld");
     copy(Path::new(&example("helloworld")), &source);
@@ -104,5 +110,31 @@ async fn the_archive_runs_from_any_folder_and_builds_with_its_own_sdk() {
         r#"{ "msg": "Hello John" }"#,
     );
     assert!(server.stop().await.success());
-    fs::remove_dir_all(&installed).expect("a folder can be removed");
+}
+
+/// Made in an empty folder, a plugin passes its suite, and a server keeps its accounts in it.
+async fn builds_a_plugin(prefix: &Path) {
+    let micro = prefix.join("bin/micro");
+    let builder = ServerBuilder::new("./mine.toml").installed(&micro);
+    let author = Author::new(&micro, &builder.home().join("author"), "store", "my-store");
+    let manifest = fs::read_to_string(author.source().join("Cargo.toml")).expect("a manifest");
+    let sdk = prefix.join("share/micro/sdk/plugin-api");
+    assert!(manifest.contains(&sdk.display().to_string()), "{manifest}");
+    let tested = author.test();
+    assert!(
+        tested.contains("test it_keeps_its_contract ... ok"),
+        "{tested}"
+    );
+    let library = author.build();
+
+    let manifest = format!(
+        "extends = 'local'\n[store]\nplugin = 'my-store'\n[plugins.my-store]\npath = '{}'\n",
+        library.display()
+    );
+    builder.write("mine.toml", &manifest);
+    let mut server = builder.start().await;
+    server.login().await;
+    assert_shows(&server.micro(["user"]).await.success(), "admin");
+    assert!(server.log().contains("my-store"), "{}", server.log());
+    assert!(server.stop().await.success());
 }

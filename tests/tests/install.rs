@@ -29,6 +29,11 @@ async fn an_installed_server_runs_from_its_home() -> anyhow::Result<()> {
     assert_eq!(kept, "# somebody's own\n");
     assert!(said.contains("test.toml.old"), "{said}");
 
+    let sdk = home.join(".cargo/share/micro/sdk");
+    for package in ["framework", "plugin-api/conformance"] {
+        assert!(sdk.join(package).join("Cargo.toml").is_file(), "{said}");
+    }
+
     // Moved away from what it was built beside: plugins and profiles are the home's.
     let micro = home.join(".cargo/bin/micro");
     let mut server = builder.installed(micro).start().await;

@@ -1,7 +1,7 @@
 //! `cargo xtask dist`: one archive that runs from any folder.
 //!
 //! `bin/micro`, `lib/micro/plugins/*.so`, `share/micro/profiles/*.toml` and `share/micro/sdk`, the
-//! sources that a server patches into the services it builds.
+//! sources that services and plugins are built against.
 
 use std::{
     collections::BTreeSet,
@@ -19,10 +19,8 @@ use flate2::{Compression, write::GzEncoder};
 use crate::{
     cargo::{Build, cargo, output, root},
     plugins::{build_with_server, names},
+    sdk,
 };
-
-/// The packages of the sdk and their folders.
-const SDK: [&str; 4] = ["proto", "proto/wire", "framework", "framework/build"];
 
 /// Pack what a user installs into one archive.
 #[derive(Args)]
@@ -59,56 +57,18 @@ impl Dist {
                 &format!("lib/micro/plugins/{library}"),
             )?;
         }
-        for file in tracked("profiles")? {
+        for file in sdk::tracked(&["profiles"])? {
             archive.file(&root().join(&file), &format!("share/micro/{file}"))?;
         }
-        for package in SDK {
-            for file in tracked(package)? {
-                archive.file(&root().join(&file), &format!("share/micro/sdk/{file}"))?;
-            }
+        for file in sdk::files()? {
+            archive.file(&root().join(&file), &format!("share/micro/sdk/{file}"))?;
         }
-        archive.text(&sdk_workspace()?, "share/micro/sdk/Cargo.toml")?;
-        archive.file(&root().join("Cargo.lock"), "share/micro/sdk/Cargo.lock")?;
+        archive.text(&sdk::workspace()?, "share/micro/sdk/Cargo.toml")?;
         archive.file(&root().join("LICENSE"), "LICENSE")?;
         archive.finish()?;
         println!("{}", path.display());
         Ok(())
     }
-}
-
-/// The root manifest of the sdk: ours, with its own packages alone.
-fn sdk_workspace() -> Result<String> {
-    let mut manifest: toml::Table = fs::read_to_string(root().join("Cargo.toml"))?.parse()?;
-    let workspace = manifest
-        .get_mut("workspace")
-        .and_then(toml::Value::as_table_mut)
-        .context("Cargo.toml has no [workspace]")?;
-    let members = SDK.map(toml::Value::from).to_vec();
-    workspace.insert("members".to_owned(), members.into());
-    workspace.remove("exclude");
-    if let Some(dependencies) = workspace
-        .get_mut("dependencies")
-        .and_then(toml::Value::as_table_mut)
-    {
-        dependencies.retain(|_, dependency| {
-            dependency
-                .get("path")
-                .and_then(toml::Value::as_str)
-                .is_none_or(|path| SDK.contains(&path))
-        });
-    }
-    Ok(toml::to_string(&manifest)?)
-}
-
-/// The files below `folder` that belong to the project, not what somebody left there.
-fn tracked(folder: &str) -> Result<Vec<String>> {
-    let mut git = std::process::Command::new("git");
-    git.current_dir(root()).args(["ls-files", "--", folder]);
-    Ok(output(&mut git)?
-        .lines()
-        .map(str::to_owned)
-        .filter(|file| root().join(file).is_file())
-        .collect())
 }
 
 fn version() -> Result<String> {

@@ -1,4 +1,5 @@
-//! `cargo xtask install`: the binary where cargo puts its own, plugins and profiles below `~/.micro`.
+//! `cargo xtask install`: the binary where cargo puts its own, the sources that others build against
+//! beside it, plugins and profiles below `~/.micro`.
 
 use std::{
     env,
@@ -15,6 +16,7 @@ use clap::Args;
 use crate::{
     cargo::{Build, root},
     plugins::{build_with_server, names},
+    sdk,
 };
 
 /// Install the binary into cargo's bin folder, plugins and profiles into `~/.micro`.
@@ -35,6 +37,7 @@ impl Install {
 
         let program = place(&build.folder().join("micro"), &bin, 0o755)?;
         println!("{}", program.display());
+        println!("{}", place_sdk(&bin)?.display());
         let micro = home.join(".micro");
         for plugin in &plugins {
             let library = build.folder().join(format!("libmicro_{plugin}.so"));
@@ -92,6 +95,27 @@ fn place(from: &Path, folder: &Path, mode: u32) -> Result<PathBuf> {
         .with_context(why)?;
     copy.persist(&to).with_context(why)?;
     Ok(to)
+}
+
+/// Puts the sdk where the program of the folder `bin` looks for it, in place of an older one.
+fn place_sdk(bin: &Path) -> Result<PathBuf> {
+    let share = bin.with_file_name("share").join("micro");
+    let why = || format!("cannot install the sources into {}", share.display());
+    fs::create_dir_all(&share).with_context(why)?;
+    let scratch = tempfile::tempdir_in(&share).with_context(why)?;
+    let (new, old) = (scratch.path().join("new"), scratch.path().join("old"));
+    for file in sdk::files()? {
+        let to = new.join(&file);
+        fs::create_dir_all(to.parent().context("a file lies in a folder")?).with_context(why)?;
+        fs::copy(root().join(&file), to).with_context(why)?;
+    }
+    fs::write(new.join("Cargo.toml"), sdk::workspace()?).with_context(why)?;
+    let sdk = share.join("sdk");
+    if sdk.exists() {
+        fs::rename(&sdk, old).with_context(why)?;
+    }
+    fs::rename(new, &sdk).with_context(why)?;
+    Ok(sdk)
 }
 
 /// Somebody may have edited the manifest that an earlier installation put there: it stays, under

@@ -13,6 +13,7 @@ mod features;
 mod install;
 mod plugins;
 mod retry;
+mod sdk;
 mod server;
 mod test;
 mod tidy;

@@ -88,7 +88,7 @@ pub const VARIABLES: &[Variable] = &[
     server("MICRO_BUILD_CACHE", "build_cache", "<state>/build", "Folder of the build cache; servers may share one"),
     server("MICRO_PLUGIN_PATH", "plugin_path", "", "Colon list of folders to search for plugins first"),
     server("MICRO_PROFILE_PATH", "profile_path", "", "Colon list of folders to search for profiles first"),
-    server("MICRO_SDK_PATH", "sdk_path", "beside the binary", "Folder of the framework's sources, which builds use"),
+    server("MICRO_SDK_PATH", "sdk_path", "beside the binary", "Folder of micro's sources: what services, and the plugins of `micro new`, build against"),
     server("MICRO_AUTH_DISABLE_ADMIN", "auth_disable_admin", "false", "Do not create the default account admin"),
     server("MICRO_LOG_LEVEL", "log_level", "info", "error, warn, info, debug or trace, or a filter of the tracing library"),
     Variable { name: "MICRO_AUTH_PRIVATE_KEY", scope: Scope::Variable, flag: None, default: "~/.micro/id_ed25519", secret: true,

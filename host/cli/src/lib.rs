@@ -12,6 +12,7 @@ mod help;
 mod lookup;
 mod plugin;
 pub mod printer;
+mod sdk;
 mod server_flags;
 mod session;
 mod source;
@@ -121,6 +122,7 @@ fn dispatch(
             return Ok(End::Server(Box::new(flags)));
         }
         Command::Env(args) => commands::env::run(&context, args)?,
+        Command::New(args) => commands::new::run(&context, args)?,
         Command::Logout => commands::logout::run(&context)?,
         Command::Dynamic(words) => {
             if let Some(code) = plugin::run(environment, &words)? {
@@ -168,6 +170,7 @@ async fn remote(context: &Context<'_>, command: Command) -> Result<Outcome> {
         | Command::Help { .. }
         | Command::Login(_)
         | Command::Logout
+        | Command::New(_)
         | Command::Server(_)
         | Command::User(_) => Ok(Outcome::Help),
     }

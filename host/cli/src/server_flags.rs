@@ -30,7 +30,7 @@ pub struct ServerFlags {
     pub plugin_path: Vec<PathBuf>,
     /// `--profile_path`, `MICRO_PROFILE_PATH`: folders that are searched for profiles first.
     pub profile_path: Vec<PathBuf>,
-    /// `--sdk_path`, `MICRO_SDK_PATH`: the framework's sources; found beside the binary by default.
+    /// `--sdk_path`, `MICRO_SDK_PATH`: our sources, which services build against; found beside the binary by default.
     pub sdk_path: Option<PathBuf>,
     /// `MICRO_AUTH_PRIVATE_KEY` (no flag: arguments are visible to other users); default the key file in `~/.micro`.
     pub auth_private_key: Option<SecretString>,

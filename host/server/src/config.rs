@@ -29,7 +29,7 @@ pub struct ServerConfig {
     pub state: PathBuf,
     /// Where builds are cached.
     pub build_cache: PathBuf,
-    /// The framework's sources, which builds of services use; none: what ships with the binary.
+    /// The framework's sources, which builds of services use; none: they find it by themselves.
     pub sdk: Option<PathBuf>,
     /// The signing key as PKCS#8 PEM, or base64 of that; none: as the profile says.
     pub auth_private_key: Option<SecretString>,

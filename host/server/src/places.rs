@@ -36,7 +36,7 @@ pub(crate) fn runtime(config: &ServerConfig, state: &State, network: SocketAddr)
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     RuntimeConfig {
-        sdk_dir: sdk(config),
+        sdk_dir: config.sdk.as_deref().map(absolute),
         server: state.id().to_owned(),
         toolchain: Toolchain::from_environment(environment).owned_by(state.id()),
         ..RuntimeConfig::new(
@@ -51,19 +51,6 @@ pub(crate) fn runtime(config: &ServerConfig, state: &State, network: SocketAddr)
 fn absolute(path: &Path) -> PathBuf {
     // Fails only for an empty path or without a current folder; what is left then is the user's.
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
-}
-
-/// The framework's sources: those that were named, those that were installed with this program, or
-/// those of the checkout that it was built from.
-fn sdk(config: &ServerConfig) -> Option<PathBuf> {
-    config.sdk.as_deref().map(absolute).or_else(|| {
-        let program = std::env::current_exe().ok()?;
-        let installed = program.parent()?.parent()?.join("share/micro/sdk");
-        let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2)?;
-        [installed, checkout.to_owned()]
-            .into_iter()
-            .find(|folder| folder.join("framework/Cargo.toml").is_file())
-    })
 }
 
 /// How accounts and tokens are set up: a key that was given wins over what the profile says. One

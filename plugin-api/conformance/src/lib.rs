@@ -23,5 +23,10 @@ pub mod stream;
 mod suite;
 mod wait;
 
+/// The code of the author's guide, so that it compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/plugins.md")]
+struct Guide;
+
 pub use report::{CaseReport, Outcome, Report};
 pub use suite::{Case, Module, Suite};

@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use crate::{
     context::Context,
     error::{CliError, Result},
+    sdk,
     server_flags::ServerFlags,
 };
 
@@ -95,7 +96,7 @@ pub(crate) fn flags(context: &Context<'_>, args: Args) -> Result<ServerFlags> {
         build_cache: args.build_cache.map_or_else(|| state.join("build"), path),
         plugin_path: folders(here, args.plugin_path.as_deref()),
         profile_path: folders(here, args.profile_path.as_deref()),
-        sdk_path: args.sdk_path.map(path),
+        sdk_path: args.sdk_path.map(path).or_else(sdk::beside_the_program),
         auth_private_key: context
             .environment
             .get("MICRO_AUTH_PRIVATE_KEY")

@@ -1,44 +1,42 @@
-//! A store in one sorted map, as somebody outside of this repository would write it.
+//! A store in one sorted map, to begin from.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{collections::BTreeMap, sync::Mutex, sync::MutexGuard, sync::PoisonError};
 
 use micro_plugin_api::prelude::*;
 
-type Rows = BTreeMap<(String, String, String), Record>;
+/// The records by database, table and key, and the version of the last commit.
+type Rows = (BTreeMap<[String; 3], Record>, u64);
 
 #[derive(Default)]
-struct Shelf(Mutex<(Rows, u64)>);
+struct Backend(Mutex<Rows>);
 
-impl Shelf {
+impl Backend {
     fn open(_: NoSettings, _: Host) -> Result<Self> {
         Ok(Self::default())
     }
 
-    fn rows(&self) -> MutexGuard<'_, (Rows, u64)> {
+    fn rows(&self) -> MutexGuard<'_, Rows> {
         let mut guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         guard.0.retain(|_, row| !row.has_expired());
         guard
     }
 }
 
-impl Store for Shelf {
+impl Store for Backend {
     async fn read(&self, _: &Call, table: Table<'_>, key: &str) -> Result<Option<Record>> {
-        let at = (table.database.into(), table.table.into(), key.into());
+        let at = [table.database, table.table, key].map(str::to_owned);
         Ok(self.rows().0.get(&at).cloned())
     }
 
     async fn list(&self, _: &Call, table: Table<'_>, query: &ListQuery<'_>) -> Result<Page> {
         let (rows, _) = &*self.rows();
-        let rows = rows
-            .iter()
-            .filter(|(at, _)| Table::new(&at.0, &at.1) == table);
-        query.page(rows.map(|(_, row)| row))
+        let of_table = |at: &[String; 3]| Table::new(&at[0], &at[1]) == table;
+        query.page(rows.iter().filter(|row| of_table(row.0)).map(|row| row.1))
     }
 
     async fn commit(&self, _: &Call, commit: &Commit) -> Result<Version> {
         commit.validate()?;
-        let at = |op: &Operation| (op.database.clone(), op.table.clone(), op.key.clone());
+        let at = |op: &Operation| [&op.database, &op.table, &op.key].map(Clone::clone);
         let (rows, version) = &mut *self.rows();
         for op in &commit.operations {
             op.check(rows.get(&at(op)).map(|row| row.version))?;
@@ -54,18 +52,28 @@ impl Store for Shelf {
     }
 
     async fn databases(&self, _: &Call) -> Result<Vec<String>> {
-        let mut names: Vec<_> = self.rows().0.keys().map(|at| at.0.clone()).collect();
+        let mut names: Vec<_> = self.rows().0.keys().map(|at| at[0].clone()).collect();
         names.dedup();
         Ok(names)
     }
 
     async fn tables(&self, _: &Call, database: &str) -> Result<Vec<String>> {
         let (rows, _) = &*self.rows();
-        let within = rows.keys().filter(|at| at.0 == database);
-        let mut names: Vec<_> = within.map(|at| at.1.clone()).collect();
+        let within = rows.keys().filter(|at| at[0] == database);
+        let mut names: Vec<_> = within.map(|at| at[1].clone()).collect();
         names.dedup();
         Ok(names)
     }
 }
 
-export_plugin! { name: "shelf", store: Shelf::open, lacks = ["store.watch"] }
+export_plugin! { name: "shelf", store: Backend::open, run = inline, lacks = ["store.watch"] }
+
+#[cfg(test)]
+#[tokio::test(flavor = "multi_thread")]
+async fn it_keeps_its_contract() {
+    let open = async || {
+        Backend::open(NoSettings {}, Host::new("", "", "")).map(micro_plugin_api::StoreHandle::new)
+    };
+    let suite = micro_plugin_conformance::store::suite().of(&PLUGIN.capabilities());
+    suite.run(open).await.assert_passed();
+}

@@ -1,0 +1,288 @@
+//! `micro new --plugin MODULE NAME`: the crate of a plugin that builds, passes its suite and serves.
+
+use std::{fs, path::Path};
+
+use clap::ValueEnum;
+
+use crate::{
+    commands::{Outcome, missing},
+    context::Context,
+    error::{CliError, Result},
+    printer::Output,
+    sdk,
+};
+
+/// What to make.
+#[derive(Debug, clap::Args)]
+#[command(rename_all = "snake_case")]
+pub(crate) struct Args {
+    /// The module that the plugin is to offer: store, blob, stream or broker
+    #[arg(long)]
+    plugin: Option<Module>,
+    /// Folder of micro's sources, which the plugin builds against
+    #[arg(long)]
+    sdk_path: Option<String>,
+    /// The plugin's name, and that of its folder
+    name: Option<String>,
+}
+
+/// A module that there is a beginning for.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Module {
+    Store,
+    Blob,
+    Stream,
+    Broker,
+}
+
+impl Module {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Store => "store",
+            Self::Blob => "blob",
+            Self::Stream => "stream",
+            Self::Broker => "broker",
+        }
+    }
+
+    /// The code, and the name that the plugin has in it.
+    fn template(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Store => (include_str!("../../templates/plugin/store.rs"), "shelf"),
+            Self::Blob => (include_str!("../../templates/plugin/blob.rs"), "attic"),
+            Self::Stream => (include_str!("../../templates/plugin/stream.rs"), "diary"),
+            Self::Broker => (include_str!("../../templates/plugin/broker.rs"), "pigeons"),
+        }
+    }
+
+    /// What the code depends on beside the contract, as lines of a manifest.
+    fn dependencies(self) -> &'static str {
+        match self {
+            Self::Store | Self::Blob | Self::Broker => "",
+            Self::Stream => "uuid = { version = \"1\", features = [\"v7\"] }\n",
+        }
+    }
+}
+
+const README: &str = include_str!("../../templates/plugin/README.md");
+
+/// The version of our crates, as a manifest asks for it.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Makes the folder `NAME` in the working folder.
+///
+/// # Errors
+/// No module or name, a name that no plugin can have, a folder that is there already, no sources of
+/// ours, or a file that cannot be written.
+pub(crate) fn run(context: &Context<'_>, args: Args) -> Result<Outcome> {
+    let Some(module) = args.plugin else {
+        return Err(missing("new", "--plugin MODULE").hint(
+            "a service begins as a copy of one of the examples; `micro run FOLDER` runs it",
+        ));
+    };
+    let name = args.name.ok_or_else(|| missing("new", "NAME"))?;
+    check(&name)?;
+    let here = context.environment.folder();
+    let sdk = args.sdk_path.or_else(|| {
+        let variable = context.environment.get("MICRO_SDK_PATH");
+        variable.map(str::to_owned)
+    });
+    let sdk = sdk
+        .map(|path| here.join(path))
+        .or_else(sdk::beside_the_program);
+    let sdk = sdk.filter(|sdk| sdk.join("plugin-api/Cargo.toml").is_file());
+    let sdk = sdk.ok_or_else(|| {
+        CliError::plain("The sources of micro-plugin-api are not beside this program")
+            .hint("name their folder with --sdk_path or MICRO_SDK_PATH: a checkout of micro, or PREFIX/share/micro/sdk")
+    })?;
+    let folder = here.join(&name);
+    if folder.exists() {
+        return Err(CliError::plain(format!("{name} already exists")));
+    }
+    let lock = sdk.join("Cargo.lock");
+    let lock = fs::read_to_string(&lock).map_err(|error| CliError::file("read", &lock, &error))?;
+    let (code, placeholder) = module.template();
+    let quoted = |name: &str| format!("{name:?}");
+    let readme = README
+        .replace("NAME", &name)
+        .replace("MODULE", module.name())
+        .replace("LIBRARY", &name.replace('-', "_"));
+    let files = [
+        (".gitignore", "/target\n".to_owned()),
+        // The versions that the contract was built and tested with.
+        ("Cargo.lock", lock),
+        ("Cargo.toml", manifest(&name, module, &sdk)),
+        ("README.md", readme),
+        (
+            "src/lib.rs",
+            code.replace(&quoted(placeholder), &quoted(&name)),
+        ),
+    ];
+    write(&folder.join("src"), None)?;
+    for (file, text) in &files {
+        write(&folder.join(file), Some(text))?;
+    }
+    let mut lines = vec![
+        format!("Creating plugin {name}"),
+        String::new(),
+        name.clone(),
+    ];
+    lines.extend(files.iter().enumerate().map(|(at, (file, _))| {
+        let branch = if at + 1 == files.len() {
+            "└──"
+        } else {
+            "├──"
+        };
+        format!("{branch} {file}")
+    }));
+    lines.extend([
+        String::new(),
+        "test it and build it:".to_owned(),
+        String::new(),
+        format!("cd {name}"),
+        "cargo test".to_owned(),
+        "cargo build --release".to_owned(),
+    ]);
+    Ok(Output::Lines(lines).into())
+}
+
+/// Refuses what is no name of a crate, or of a plugin.
+fn check(name: &str) -> Result<()> {
+    let begins = name.starts_with(|first: char| first.is_ascii_lowercase());
+    let fits =
+        |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
+    if begins && name.chars().all(fits) && !name.ends_with('-') {
+        return Ok(());
+    }
+    Err(
+        CliError::plain(format!("No plugin can be called \"{name}\""))
+            .hint("use lower-case letters, digits and dashes, and begin with a letter"),
+    )
+}
+
+/// The manifest of the crate: a package of its own, which finds our crates in `sdk`.
+fn manifest(name: &str, module: Module, sdk: &Path) -> String {
+    let (dependencies, module) = (module.dependencies(), module.name());
+    let path = |folder: &str| toml::Value::from(sdk.join(folder).to_string_lossy().into_owned());
+    let (api, conformance) = (path("plugin-api"), path("plugin-api/conformance"));
+    format!(
+        r#"[package]
+name = "{name}"
+description = "A {module} for micro."
+version = "0.1.0"
+edition = "2024"
+
+[lib]
+# The library that a server loads, and one that other programs and tests can link.
+crate-type = ["cdylib", "rlib"]
+
+[dependencies]
+micro-plugin-api = "{VERSION}"
+{dependencies}
+[dev-dependencies]
+micro-plugin-conformance = "{VERSION}"
+tokio = {{ version = "1", features = ["macros", "rt-multi-thread"] }}
+
+# No registry has these: they came with micro.
+[patch.crates-io]
+micro-plugin-api = {{ path = {api} }}
+micro-plugin-conformance = {{ path = {conformance} }}
+
+# A package of its own, wherever this folder lies.
+[workspace]
+"#
+    )
+}
+
+/// Writes a file, or makes a folder.
+fn write(path: &Path, text: Option<&str>) -> Result<()> {
+    match text {
+        Some(text) => fs::write(path, text),
+        None => fs::create_dir_all(path),
+    }
+    .map_err(|error| CliError::file("write", path, &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{ffi::OsString, process::ExitCode};
+
+    use super::*;
+    use crate::{Input, env::Environment, printer::Printer, run_with};
+
+    #[test]
+    fn every_template_bears_the_name_that_is_replaced_once() {
+        for module in Module::value_variants() {
+            let (code, name) = module.template();
+            assert_eq!(code.matches(&format!("name: {name:?}")).count(), 1);
+            assert_eq!(code.matches(&format!("{name:?}")).count(), 1);
+        }
+    }
+
+    /// Runs the command line in `folder`; the exit code, and what stands on stdout and stderr.
+    fn micro(folder: &Path, sdk: &Path, words: &[&str]) -> (ExitCode, String, String) {
+        let sdk = sdk.to_string_lossy();
+        let environment = Environment::of(&[("MICRO_SDK_PATH", &sdk)], folder);
+        let (printer, out, err) = Printer::captured();
+        let words = ["micro", "new"].iter().chain(words).map(OsString::from);
+        let input = Input::of("");
+        let code = run_with(words, &environment, &printer, input, |_| ExitCode::SUCCESS);
+        (code, out.text(), err.text())
+    }
+
+    #[test]
+    fn a_crate_is_written_once_and_what_is_wrong_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let checkout = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .ancestors()
+            .nth(2)
+            .unwrap();
+        let refused = |sdk: &Path, words: &[&str], why: &str| {
+            let (code, out, err) = micro(folder.path(), sdk, words);
+            assert_eq!(code, ExitCode::FAILURE, "{words:?}: {out}");
+            assert!(err.contains(why), "{words:?}: {err}");
+        };
+        refused(checkout, &["mine"], "needs --plugin MODULE");
+        refused(checkout, &["--plugin", "store"], "needs NAME");
+        refused(checkout, &["--plugin", "store", "../x"], "can be called");
+        refused(
+            checkout,
+            &["--plugin", "stove", "mine"],
+            "store, blob, stream, broker",
+        );
+        refused(folder.path(), &["--plugin", "store", "mine"], "--sdk_path");
+        assert!(!folder.path().join("mine").exists());
+
+        let (code, out, err) = micro(folder.path(), checkout, &["--plugin", "store", "mine"]);
+        assert_eq!(code, ExitCode::SUCCESS, "{err}");
+        assert!(out.starts_with("Creating plugin mine\n"), "{out}");
+        let read = |file: &str| fs::read_to_string(folder.path().join("mine").join(file)).unwrap();
+        assert!(read("src/lib.rs").contains("name: \"mine\""));
+        assert!(read("README.md").contains("libmine.so"));
+        assert!(read("Cargo.toml").contains("[lib]"));
+        assert!(read("Cargo.lock").contains("abi_stable"));
+        refused(
+            checkout,
+            &["--plugin", "store", "mine"],
+            "mine already exists",
+        );
+    }
+
+    #[test]
+    fn names_are_those_of_crates() {
+        for name in ["a", "my-store", "s3"] {
+            assert_eq!(check(name), Ok(()), "{name}");
+        }
+        for name in ["", "../x", "My", "3s", "a_b", "a-", "a b", "é"] {
+            assert!(check(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_manifest_is_toml_whatever_the_folder_is_called() {
+        let manifest = manifest("mine", Module::Blob, Path::new("/a \"b\"\\c"));
+        let table: toml::Table = manifest.parse().unwrap();
+        let patch = &table["patch"]["crates-io"]["micro-plugin-api"]["path"];
+        assert_eq!(patch.as_str(), Some("/a \"b\"\\c/plugin-api"));
+    }
+}
