@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use http::{Request, Response};
@@ -19,13 +20,20 @@ use micro_plugin_api::{
 };
 use micro_process::{ProcessRuntime, Settings};
 use micro_proto::auth::{Options, Token, TokenRequest, auth_client::AuthClient};
+use micro_proxy::Proxy;
+use micro_route::{Dispatcher, Routes};
 use micro_services::{CoreServices, Manager, Platform, RuntimeConfig, Toolchain};
 use micro_wire::{Error, path::MethodPath};
 use tempfile::TempDir;
+use tokio::{
+    net::TcpListener,
+    runtime::{Handle, Runtime},
+};
+use tokio_util::sync::CancellationToken;
 use tonic::{Status, body::Body};
 use tower::{ServiceExt as _, service_fn, util::BoxCloneSyncService};
 
-use crate::ObservedStore;
+use crate::{ObservedStore, hop::Hop};
 
 /// A channel for generated clients.
 pub type Door = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
@@ -45,7 +53,72 @@ pub struct Core {
     /// What secrets are sealed with.
     pub config_key: ConfigKey,
     name: String,
+    apart: Option<Apart>,
     _state: Arc<TempDir>,
+}
+
+/// What a server is made of.
+struct Parts {
+    modules: Arc<Modules>,
+    store: ObservedStore,
+    state: Arc<TempDir>,
+    keys: KeySource,
+    config_key: ConfigKey,
+    name: String,
+    apart: Option<Apart>,
+}
+
+/// What a server has that shares its backends with servers elsewhere.
+struct Apart {
+    lease: Duration,
+    /// With this it dies.
+    runtime: Option<Runtime>,
+    /// Where the others reach it.
+    door: Option<TcpListener>,
+    address: String,
+}
+
+impl Apart {
+    async fn new(lease: Duration) -> Self {
+        let door = TcpListener::bind("127.0.0.1:0").await;
+        let door = door.expect("a free port");
+        let address = door.local_addr().expect("an address").to_string();
+        let mut apart = Self::at(address, lease);
+        apart.door = Some(door);
+        apart
+    }
+
+    /// One that is reached at this address, if anybody is.
+    fn at(address: String, lease: Duration) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build();
+        Self {
+            lease,
+            runtime: Some(runtime.expect("a runtime")),
+            door: None,
+            address,
+        }
+    }
+
+    /// Where its work goes on.
+    fn background(&self) -> Handle {
+        let runtime = self.runtime.as_ref().expect("it lives");
+        runtime.handle().clone()
+    }
+
+    fn die(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Drop for Apart {
+    fn drop(&mut self) {
+        self.die();
+    }
 }
 
 impl Core {
@@ -53,37 +126,82 @@ impl Core {
     pub async fn start() -> Self {
         let state = Arc::new(tempfile::tempdir().expect("a temporary folder"));
         let store = ObservedStore::default();
-        let host = Host::new("process", state.path(), state.path());
-        let runtime = ProcessRuntime::open(Settings::default(), host).await;
         let modules = Modules::from_handles(
             StoreHandle::new(store.clone()),
             BlobHandle::new(MemoryBlob::new()),
             StreamHandle::new(MemoryStream::new(&micro_memory::Settings::default())),
             BrokerHandle::new(MemoryBroker::new()),
             RegistryHandle::new(MemoryRegistry::new()),
-            RuntimeHandle::new(runtime.expect("the process runtime opens")),
+            processes(&state).await,
         );
-        let config_key = ConfigKeySource::Memory.load().expect("a key");
-        Self::over(
+        Self::over(Parts {
             modules,
             store,
             state,
-            KeySource::Memory,
-            config_key,
-            new_name(),
-        )
+            keys: KeySource::Memory,
+            config_key: ConfigKeySource::Memory.load().expect("a key"),
+            name: new_name(),
+            apart: None,
+        })
         .await
+    }
+
+    /// A server that shares this one's backends as one on another machine does: it runs services
+    /// itself, in a state folder of its own, under leases of this length, has a network door, and
+    /// signs with the key in the store.
+    pub async fn beside(&self, lease: Duration) -> Self {
+        let state = Arc::new(tempfile::tempdir().expect("a temporary folder"));
+        let store = self.store.apart();
+        let modules = Modules::from_handles(
+            StoreHandle::new(store.clone()),
+            self.modules.blob(),
+            self.modules.stream(),
+            self.modules.broker(),
+            self.modules.registry(),
+            processes(&state).await,
+        );
+        Self::over(Parts {
+            modules,
+            store,
+            state,
+            keys: KeySource::Store(self.config_key.clone()),
+            name: new_name(),
+            apart: Some(Apart::new(lease).await),
+            ..self.parts()
+        })
+        .await
+    }
+
+    /// Ends a server of [`Core::beside`] as a kill does: it does nothing more, and what it ran
+    /// runs on.
+    ///
+    /// # Panics
+    /// For any other server.
+    pub fn die(&mut self) {
+        self.apart.as_mut().expect("a server of its own").die();
+    }
+
+    fn parts(&self) -> Parts {
+        Parts {
+            modules: self.modules.clone(),
+            store: self.store.clone(),
+            state: self._state.clone(),
+            keys: KeySource::Memory,
+            config_key: self.config_key.clone(),
+            name: self.name.clone(),
+            apart: None,
+        }
     }
 
     /// The same server after a restart: over the same modules, with a signing key of its own.
     pub async fn again(&self) -> Self {
-        let (modules, store, state) = (
-            self.modules.clone(),
-            self.store.clone(),
-            self._state.clone(),
-        );
-        let (config_key, name) = (self.config_key.clone(), self.name.clone());
-        Self::over(modules, store, state, KeySource::Memory, config_key, name).await
+        let mut parts = self.parts();
+        if let Some(apart) = &self.apart {
+            // What it ran was told of this address.
+            parts.apart = Some(Apart::at(apart.address.clone(), apart.lease));
+            parts.keys = KeySource::Store(self.config_key.clone());
+        }
+        Self::over(parts).await
     }
 
     /// The folder of its state.
@@ -93,23 +211,24 @@ impl Core {
 
     /// One more server over the same modules, with a key of its own unless one is given to both.
     pub async fn another(&self, keys: KeySource) -> Self {
-        let (modules, store, state) = (
-            self.modules.clone(),
-            self.store.clone(),
-            self._state.clone(),
-        );
-        let config_key = self.config_key.clone();
-        Self::over(modules, store, state, keys, config_key, new_name()).await
+        Self::over(Parts {
+            keys,
+            name: new_name(),
+            ..self.parts()
+        })
+        .await
     }
 
-    async fn over(
-        modules: Arc<Modules>,
-        store: ObservedStore,
-        state: Arc<TempDir>,
-        keys: KeySource,
-        config_key: ConfigKey,
-        name: String,
-    ) -> Self {
+    async fn over(parts: Parts) -> Self {
+        let Parts {
+            modules,
+            store,
+            state,
+            keys,
+            config_key,
+            name,
+            mut apart,
+        } = parts;
         let access = Access::open(modules.clone(), keys)
             .await
             .expect("access opens");
@@ -121,18 +240,31 @@ impl Core {
         );
         config.toolchain = Toolchain::from_environment(std::env::vars());
         config.server.clone_from(&name);
+        if let Some(apart) = &apart {
+            config.lease = Some(apart.lease);
+            config.network_address.clone_from(&apart.address);
+        }
         config.upload_limit = 4 * 1024 * 1024;
-        let background = tokio::runtime::Handle::current();
-        let manager = Manager::new(modules.clone(), access.clone(), config, background);
+        let runs_on = apart
+            .as_ref()
+            .map_or_else(Handle::current, Apart::background);
+        let manager = Manager::new(modules.clone(), access.clone(), config, runs_on.clone());
         manager.restore().await;
         let services = CoreServices::new(&Platform {
             modules: modules.clone(),
             access: access.clone(),
             manager: manager.clone(),
             config_key: config_key.clone(),
-            background: tokio::runtime::Handle::current(),
+            background: runs_on.clone(),
         })
         .expect("no two handlers have one name");
+        if let Some(door) = apart.as_mut().and_then(|apart| apart.door.take()) {
+            let registry = modules.registry();
+            let routes = Routes::start(move || registry.clone());
+            let core = Arc::new(services.clone());
+            let proxy = Proxy::new(Arc::new(Dispatcher::new(access.clone(), routes, core)));
+            runs_on.spawn(async move { proxy.serve(door, CancellationToken::new()).await });
+        }
         Self {
             modules,
             store,
@@ -141,6 +273,7 @@ impl Core {
             manager,
             config_key,
             name,
+            apart,
             _state: state,
         }
     }
@@ -204,6 +337,13 @@ impl Core {
             .expect("the default admin logs in");
         self.door(&token.access_token, "")
     }
+}
+
+/// A runtime of processes whose notes are in this folder.
+async fn processes(state: &TempDir) -> RuntimeHandle {
+    let host = Host::new("process", state.path(), state.path());
+    let runtime = ProcessRuntime::open(Settings::default(), host).await;
+    RuntimeHandle::new(Hop::new(runtime.expect("the process runtime opens")))
 }
 
 /// Each is a server of its own, also of several over one state.

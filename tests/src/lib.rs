@@ -8,6 +8,7 @@ mod author;
 mod backends;
 pub mod callers;
 pub mod grpc;
+mod hop;
 mod http;
 mod in_process;
 mod observed;

@@ -13,7 +13,7 @@ use micro_plugin_api::{
 
 #[derive(Default)]
 struct Shared {
-    store: MemoryStore,
+    store: Arc<MemoryStore>,
     reads: AtomicU64,
     failing: AtomicBool,
 }
@@ -23,6 +23,15 @@ struct Shared {
 pub struct ObservedStore(Arc<Shared>);
 
 impl ObservedStore {
+    /// The same records, as another client sees them: asked and failing by itself.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        Self(Arc::new(Shared {
+            store: self.0.store.clone(),
+            ..Shared::default()
+        }))
+    }
+
     /// How often something was read or listed.
     pub fn reads(&self) -> u64 {
         self.0.reads.load(Ordering::SeqCst)

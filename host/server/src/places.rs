@@ -31,13 +31,19 @@ pub(crate) fn plugins(config: &ServerConfig, state: &State) -> Places {
 }
 
 /// Where services are kept and built, and where they reach the platform.
-pub(crate) fn runtime(config: &ServerConfig, state: &State, network: SocketAddr) -> RuntimeConfig {
+pub(crate) fn runtime(
+    config: &ServerConfig,
+    profile: &Profile,
+    state: &State,
+    network: SocketAddr,
+) -> RuntimeConfig {
     // What is not UTF-8 cannot be handed on, and is nothing that a compiler needs.
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     RuntimeConfig {
         sdk_dir: config.sdk.as_deref().map(absolute),
         server: state.id().to_owned(),
+        lease: profile.server.lease,
         toolchain: Toolchain::from_environment(environment).owned_by(state.id()),
         ..RuntimeConfig::new(
             state.folder().join("services"),

@@ -60,7 +60,7 @@ impl Platform {
         let manager = Manager::new(
             modules.clone(),
             access.clone(),
-            places::runtime(config, state, addresses.network_from_here()),
+            places::runtime(config, profile, state, addresses.network_from_here()),
             Handle::current(),
         );
         let core = CoreServices::new(&micro_services::Platform {

@@ -69,7 +69,11 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) async fn new() -> Self {
-        let core = Core::start().await;
+        Self::of(Core::start().await).await
+    }
+
+    /// This server, with its admin.
+    pub(crate) async fn of(core: Core) -> Self {
         let door = core.admin().await;
         Self {
             runtime: RuntimeClient::new(door.clone()),
@@ -115,13 +119,7 @@ impl Bench {
 
     /// The platform as the same server's next start finds it.
     pub(crate) async fn again(&self) -> Self {
-        let core = self.core.again().await;
-        let door = core.admin().await;
-        Self {
-            runtime: RuntimeClient::new(door.clone()),
-            door,
-            core,
-        }
+        Self::of(self.core.again().await).await
     }
 
     /// Uploads files and has them run.

@@ -6,3 +6,4 @@
 mod bench;
 mod lifecycle;
 mod requests;
+mod several;

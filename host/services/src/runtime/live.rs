@@ -12,7 +12,7 @@ use micro_builder::Artifact;
 use micro_plugin_api::{
     Code,
     registry::Service as Registered,
-    runtime::{Backoff, RestartPolicy, RestartWhen, Spec, StopOptions},
+    runtime::{Backoff, Instance, RestartPolicy, RestartWhen, Spec, StopOptions},
 };
 use secrecy::ExposeSecret;
 
@@ -71,12 +71,12 @@ impl Task {
         for service in &record.registered {
             self.register_again(&process, service).await;
         }
-        let watched = Watched {
+        let mut watched = Watched {
             has_been_ready: true,
             registered: record.registered.clone(),
         };
-        let end = self.watch_over(&process, watched).await;
-        self.stop(&process.before).await;
+        let end = self.watch_over(&process, &mut watched).await;
+        self.stop(&process, &watched).await;
         end
     }
 
@@ -92,15 +92,15 @@ impl Task {
                 return failed(reason);
             }
         };
-        let watched = Watched {
+        let mut watched = Watched {
             has_been_ready,
             registered: Vec::new(),
         };
         let mut end = match self.start(&process).await {
-            Ok(()) => self.watch_over(&process, watched).await,
+            Ok(()) => self.watch_over(&process, &mut watched).await,
             Err(reason) => failed(reason),
         };
-        self.stop(&process.before).await;
+        self.stop(&process, &watched).await;
         if let End::Failed { output, .. } = &mut end {
             let modules = &self.inner.modules;
             *output = process.output.last(modules, &self.call, &self.key).await;
@@ -130,11 +130,12 @@ impl Task {
     fn environment(&self, account: Option<&ServiceAccount>) -> BTreeMap<String, String> {
         let key = &self.key;
         let config = &self.inner.config;
+        let address = config.service_address();
         let own = [
             ("MICRO_PROFILE", "service"),
             ("MICRO_SERVICE_NAME", &key.name),
             ("MICRO_SERVICE_VERSION", &key.version),
-            ("MICRO_SERVICE_ADDRESS", "127.0.0.1:0"),
+            ("MICRO_SERVICE_ADDRESS", &address),
             ("MICRO_PROXY", &config.network_address),
             ("MICRO_NAMESPACE", &key.namespace),
         ];
@@ -186,25 +187,23 @@ impl Task {
     }
 
     /// Tells how the service is, until it ends for good.
-    async fn watch_over(&self, process: &Process, mut watched: Watched) -> End {
+    async fn watch_over(&self, process: &Process, watched: &mut Watched) -> End {
         let mut states = States::new(&self.inner.modules, &self.call, &self.key);
         let mut next = self.next(&mut states).await;
         loop {
             next = match next {
                 Err(end) => return end,
                 Ok(Seen::Waiting(backoff, restarts)) => {
-                    self.died(process, &mut watched, &backoff, restarts).await;
+                    self.died(process, watched, &backoff, restarts).await;
                     self.next(&mut states).await
                 }
-                Ok(Seen::Running) => {
-                    match self.wait_ready(process, &mut watched, &mut states).await {
-                        Some(next) => next,
-                        None => {
-                            self.ready(process, &mut watched).await;
-                            self.next(&mut states).await
-                        }
+                Ok(Seen::Running) => match self.wait_ready(process, watched, &mut states).await {
+                    Some(next) => next,
+                    None => {
+                        self.ready(process, watched).await;
+                        self.next(&mut states).await
                     }
-                }
+                },
                 Ok(Seen::Gone(how)) => return failed(how),
             };
         }
@@ -289,12 +288,8 @@ impl Task {
     ) {
         let modules = &self.inner.modules;
         let output = process.output.last(modules, &self.call, &self.key).await;
-        for service in std::mem::take(&mut watched.registered) {
-            let gone = modules.registry().deregister(&self.call, &service).await;
-            if let Err(error) = gone {
-                tracing::warn!(service = %self.key, %error, "cannot deregister a service");
-            }
-        }
+        let registered = std::mem::take(&mut watched.registered);
+        observe::deregister_all(modules, &self.call, &registered).await;
         let mut reason = backoff.exit.to_string();
         match restarts {
             0 => {}
@@ -339,10 +334,21 @@ impl Task {
     }
 
     /// Ends the process, and takes away what it had: nodes and account.
-    async fn stop(&self, before: &BTreeSet<String>) {
-        self.stop_process().await;
+    async fn stop(&self, process: &Process, watched: &Watched) {
         let (modules, key) = (&self.inner.modules, &self.key);
-        if let Err(error) = observe::deregister(modules, &self.call, key, before).await {
+        if self.this.is_lost() {
+            // Where servers share a runtime too, what runs there may be the other's already.
+            let instances = modules.runtime().list(&self.call, None).await;
+            let is_own = |it: &Instance| it.key == *key && it.run == self.this.id;
+            if instances.is_ok_and(|all| all.iter().any(is_own)) {
+                self.stop_process().await;
+            }
+            observe::deregister_all(modules, &self.call, &watched.registered).await;
+            return;
+        }
+        self.stop_process().await;
+        let gone = observe::deregister(modules, &self.call, key, &process.before).await;
+        if let Err(error) = gone {
             tracing::warn!(service = %key, %error, "cannot deregister a service");
         }
         self.revoke().await;
@@ -362,6 +368,9 @@ impl Task {
     }
 
     async fn revoke(&self) {
+        if self.this.is_lost() {
+            return;
+        }
         let key = &self.key;
         let accounts = self.inner.access.accounts();
         let revoked = accounts.revoke_service_account(&key.namespace, &key.name, &key.version);

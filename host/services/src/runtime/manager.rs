@@ -21,9 +21,13 @@ use uuid::Uuid;
 use super::{
     RuntimeConfig,
     journal::Journal,
+    keeper::Keeping,
+    observe,
+    plan::Plan,
     record::{self, Record},
     run::{Begin, Run, Task},
     status::Status,
+    wish::Wish,
 };
 
 const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
@@ -44,6 +48,8 @@ pub(crate) struct Inner {
     closing: AtomicBool,
     /// Cancelled when the services of before are known.
     pub(super) restored: CancellationToken,
+    /// What keeps this server's lease, where others share its store.
+    pub(super) keeping: Keeping,
 }
 
 impl Inner {
@@ -64,6 +70,13 @@ impl Inner {
         self.updates.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The runs that there are now.
+    pub(super) fn snapshot(&self) -> Vec<(InstanceKey, Run)> {
+        let runs = self.runs();
+        let all = runs.iter();
+        all.map(|(key, run)| (key.clone(), run.clone())).collect()
+    }
+
     /// Whether the server stops, and with it all services.
     pub(crate) fn is_closing(&self) -> bool {
         self.closing.load(Ordering::Acquire)
@@ -75,11 +88,11 @@ impl Inner {
         if self.is_closing() {
             return Err(Error::unavailable("the server is stopping"));
         }
-        Ok(())
+        self.keeping.admit()
     }
 
     /// Gives up an update that is being built.
-    async fn end_update(&self, key: &InstanceKey) {
+    pub(super) async fn end_update(&self, key: &InstanceKey) {
         let update = self.updates().remove(key);
         if let Some(update) = update {
             update.end().await;
@@ -105,6 +118,7 @@ impl Manager {
             updates: Mutex::default(),
             closing: AtomicBool::new(false),
             restored: CancellationToken::new(),
+            keeping: Keeping::default(),
         }))
     }
 
@@ -143,14 +157,29 @@ impl Manager {
                 found.status.word()
             )));
         }
-        self.0.end_update(&key).await;
         let this = Run::new(Uuid::now_v7().to_string());
         record.run = this.id.clone();
-        record.server.clone_from(&self.0.config.server);
         record.status = Status::Pending;
         record.metadata.insert("started".to_owned(), now());
-        let over = found.map(|(_, version)| version);
+        let over = found.as_ref().map(|(_, version)| *version);
+        if let Some((found, _)) = &found
+            && !found.status.is_final()
+            && self.owner(call, found).await?.is_some()
+        {
+            // What runs there goes on until this is built.
+            record.server.clone_from(&found.server);
+            record.wish = Some(Wish::Begin);
+            return record::write_and_ring(&self.0.modules, call, &record, over).await;
+        }
+        self.0.end_update(&key).await;
+        record.server.clone_from(&self.0.config.server);
         record::write(&self.0.modules, call, &record, over).await?;
+        self.begin(key, record.plan, this);
+        Ok(())
+    }
+
+    /// Begins a run whose record is written, in place of the one that there is.
+    pub(super) fn begin(&self, key: InstanceKey, plan: Plan, this: Run) {
         this.journal.status(Status::Pending, "", Vec::new());
         let previous = self.0.runs().insert(key.clone(), this.clone());
         if let Some(previous) = &previous {
@@ -161,15 +190,21 @@ impl Manager {
                 previous.cancel.cancel();
             }
         }
-        let task = Task::new(self.0.clone(), key, record.plan, this);
+        let task = Task::new(self.0.clone(), key, plan, this);
         self.0.background.spawn(task.run(Begin::New(previous)));
-        Ok(())
     }
 
     /// Ends a service and forgets it: its process, nodes, account, record and source. False if
     /// there is none. What was begun is finished even if the caller goes away.
     pub(crate) async fn delete(&self, call: &Call, key: &InstanceKey) -> Result<bool> {
         self.0.admit().await?;
+        if self.owner_of(call, key).await?.is_some() {
+            let is_there = self.ask(call, key, Wish::Delete).await?;
+            if is_there {
+                self.wait_gone(call, key).await?;
+            }
+            return Ok(is_there);
+        }
         let manager = self.clone();
         let (call, key) = (call.clone(), key.clone());
         let task = async move { manager.delete_now(&call, &key).await };
@@ -211,9 +246,27 @@ impl Manager {
             run.journal.status(Status::Stopped, "", Vec::new());
             run.journal.close();
         } else {
+            // Whoever ran it is gone, and could not take these away.
+            let accounts = self.0.access.accounts();
+            let revoked = accounts.revoke_service_account(&key.namespace, &key.name, &key.version);
+            if let Err(error) = revoked.await {
+                tracing::error!(service = %key, %error, "cannot revoke the account of a service");
+            }
+            observe::deregister_all(modules, call, &record.registered).await;
             record::delete(modules, call, key, &record.run).await?;
         }
         Ok(true)
+    }
+
+    /// Deletes a service that somebody asked another server to, or another one had begun to.
+    pub(super) fn delete_in_background(&self, key: InstanceKey) {
+        let manager = self.clone();
+        self.0.background.spawn(async move {
+            let call = Call::new(&key.namespace);
+            if let Err(error) = manager.delete_now(&call, &key).await {
+                tracing::error!(service = %key, %error, "cannot delete a service");
+            }
+        });
     }
 
     /// Ends every service, and answers when none of them is left; nothing can be begun from now on.
@@ -244,6 +297,8 @@ impl Manager {
             }
             run.journal.close();
         }
+        // From here on others may begin what ran here.
+        self.0.keeping.end().await;
     }
 }
 

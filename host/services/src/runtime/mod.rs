@@ -2,27 +2,34 @@
 
 mod announce;
 mod artifact;
+mod bell;
 mod build;
 mod config;
 mod health;
 mod journal;
+mod keeper;
+mod lease;
 mod live;
 mod logs;
 mod manager;
 mod observe;
+mod owner;
 mod plan;
 mod record;
+mod relay;
 mod restore;
 mod run;
 mod service;
 mod source;
 mod status;
+mod take_over;
 mod unpack;
 #[cfg(test)]
 mod unpack_tests;
 mod update;
 mod validate;
 mod watch;
+mod wish;
 
 pub use config::RuntimeConfig;
 pub use manager::Manager;

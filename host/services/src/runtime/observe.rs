@@ -70,6 +70,15 @@ pub(crate) async fn deregister(
     modules.registry().deregister(call, &service).await
 }
 
+/// Removes these nodes: those who registered them are gone.
+pub(crate) async fn deregister_all(modules: &Modules, call: &Call, services: &[Service]) {
+    for service in services {
+        if let Err(error) = modules.registry().deregister(call, service).await {
+            tracing::warn!(service = service.name, %error, "cannot deregister a service");
+        }
+    }
+}
+
 /// Waits until a node of `key` that is not in `before` passes `check`. `problem` always holds what
 /// is still missing.
 pub(crate) async fn ready(

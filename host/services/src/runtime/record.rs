@@ -9,21 +9,19 @@ use std::{
 
 use bytes::Bytes;
 use micro_builder::Artifact;
-use micro_modules::{Modules, PLATFORM_DATABASE};
+use micro_modules::Modules;
 use micro_plugin_api::{
     Call, Code, Error, Result,
     registry::Service as Registered,
     runtime::InstanceKey,
-    store::{Commit, ListQuery, Precondition, Put, Table, Version},
+    store::{Commit, ListQuery, Precondition, Put, Version},
 };
 use serde::{Deserialize, Serialize};
 
-use super::{manager::now, plan::Plan, status::Status};
-
-const TABLE: Table<'static> = Table::new(PLATFORM_DATABASE, "runtime");
+use super::{bell, lease::TABLE, manager::now, plan::Plan, status::Status, wish::Wish};
 
 /// How often a write is tried again when somebody else wrote in between.
-const ATTEMPTS: usize = 16;
+pub(super) const ATTEMPTS: usize = 16;
 
 /// A service that somebody asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +43,8 @@ pub(crate) struct Record {
     pub(crate) update_error: String,
     /// Which server runs it.
     pub(crate) server: String,
+    /// What that server was asked for through another one and has not taken note of yet.
+    pub(crate) wish: Option<Wish>,
     /// Whether nothing more will be tried with it: it cannot be built, say.
     pub(crate) is_over: bool,
     pub(crate) plan: Plan,
@@ -167,6 +167,24 @@ pub(crate) async fn write(
     record: &Record,
     over: Option<Version>,
 ) -> Result<()> {
+    let commit = put(Commit::new(), record, over)?;
+    modules.store().commit(call, &commit).await.map(drop)
+}
+
+/// The same, and has the server that runs it look at the record.
+pub(crate) async fn write_and_ring(
+    modules: &Modules,
+    call: &Call,
+    record: &Record,
+    over: Option<Version>,
+) -> Result<()> {
+    let commit = put(Commit::new(), record, over)?;
+    let commit = bell::put(commit, &record.server, &record.key)?;
+    modules.store().commit(call, &commit).await.map(drop)
+}
+
+/// One more write of `commit`: a record over the version that was read, or a new one.
+pub(super) fn put(commit: Commit, record: &Record, over: Option<Version>) -> Result<Commit> {
     let value = serde_json::to_vec(record)
         .map_err(|error| Error::internal(format!("cannot write the record: {error}")))?;
     let put = Put {
@@ -174,8 +192,7 @@ pub(crate) async fn write(
         ..Put::default()
     };
     let over = over.map_or(Precondition::Absent, Precondition::Version);
-    let commit = Commit::new().put(TABLE, key(&record.key), over, put);
-    modules.store().commit(call, &commit).await.map(drop)
+    Ok(commit.put(TABLE, key(&record.key), over, put))
 }
 
 /// Changes the record of one run, and notes when if its status changes; false if there is none any more: it was deleted or replaced.
@@ -230,7 +247,7 @@ pub(crate) async fn delete(
     Err(changing(of))
 }
 
-fn changing(of: &InstanceKey) -> Error {
+pub(super) fn changing(of: &InstanceKey) -> Error {
     Error::conflict(format!(
         "the record of {of} is being changed by others; try again"
     ))

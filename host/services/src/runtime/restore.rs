@@ -10,6 +10,7 @@ use micro_plugin_api::{
 
 use super::{
     Manager, artifact,
+    keeper::Keeper,
     record::{self, Kept, Record},
     run::{Begin, Run, Task},
     status::Status,
@@ -32,9 +33,23 @@ impl Manager {
                 "ended processes of builds that an earlier server had begun"
             );
         }
-        while let Err(error) = self.try_restore().await {
+        let mut keeper = Keeper::new(self);
+        loop {
+            // First the lease: what this server ran is its own from then on, or another's already.
+            let restored = match &mut keeper {
+                Some(keeper) => keeper.acquire().await,
+                None => Ok(()),
+            };
+            let restored = match restored {
+                Ok(()) => self.try_restore().await,
+                failed => failed,
+            };
+            let Err(error) = restored else { break };
             tracing::error!(%error, "cannot bring services back yet");
             tokio::time::sleep(RETRY).await;
+        }
+        if let Some(keeper) = keeper {
+            self.0.keeping.begin(&self.0.background, keeper);
         }
         self.0.restored.cancel();
     }
@@ -82,13 +97,7 @@ impl Manager {
         let inner = &self.0;
         if record.status == Status::Stopping {
             // Somebody killed it while the earlier server ended.
-            let manager = self.clone();
-            inner.background.spawn(async move {
-                let call = Call::new(&record.key.namespace);
-                if let Err(error) = manager.delete_now(&call, &record.key).await {
-                    tracing::error!(service = %record.key, %error, "cannot delete a service");
-                }
-            });
+            self.delete_in_background(record.key);
             return;
         }
         if record.is_over || inner.is_closing() {

@@ -1,6 +1,12 @@
 //! One run of a service, from its source to its end: build, live, clean up.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use micro_builder::Artifact;
 use micro_plugin_api::{Call, runtime::InstanceKey};
@@ -25,6 +31,8 @@ pub(crate) struct Run {
     pub(crate) cancel: CancellationToken,
     /// Cancelled when it has ended and cleaned up.
     pub(crate) done: CancellationToken,
+    /// Whether another server has the service now.
+    lost: Arc<AtomicBool>,
 }
 
 impl Run {
@@ -34,7 +42,19 @@ impl Run {
             journal: Arc::new(Journal::new()),
             cancel: CancellationToken::new(),
             done: CancellationToken::new(),
+            lost: Arc::default(),
         }
+    }
+
+    /// Ends it because another server has the service now: account and record are that one's.
+    pub(crate) fn lose(&self) {
+        self.lost.store(true, Ordering::Release);
+        self.cancel.cancel();
+        self.journal.close();
+    }
+
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Acquire)
     }
 
     /// Ends it, and waits until nothing of it is left.

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use futures::stream::BoxStream;
+use futures::{StreamExt as _, stream::BoxStream};
 use micro_access::{Account, Caller};
 use micro_plugin_api::{Call, blob::BlobKey, runtime::InstanceKey};
 use micro_proto::runtime::{
@@ -24,6 +24,7 @@ use super::{
     plan::Plan,
     record,
     record::Record,
+    relay,
     update::Change,
     validate, watch,
 };
@@ -153,11 +154,20 @@ impl Runtime for RuntimeService {
     ) -> Result<Response<Self::LogsStream>, Status> {
         const ID: &str = "runtime.Runtime.Logs";
         let (caller, call) = (request::caller(&request), request::call(&request));
+        let metadata = request.metadata().clone();
         let request = request.into_inner();
-        let options = request.options.unwrap_or_default();
+        let options = request.options.clone().unwrap_or_default();
         let namespace = request::namespace_of(Some(&options.namespace), &caller);
         caller.authorize_admin(ID, namespace)?;
-        let key = key_of(namespace, request.service, request.version);
+        let key = key_of(namespace, request.service.clone(), request.version.clone());
+        let owner = self.0.owner_of(&call, &key).await;
+        if let Some(lease) = owner.map_err(error::module(ID))?
+            && !relay::is_relayed(&metadata)
+        {
+            let mut client = relay::client(&lease, ID, "the log").await?;
+            let records = client.logs(relay::request(request, &metadata)).await?;
+            return Ok(Response::new(records.into_inner().boxed()));
+        }
         let since = u64::try_from(request.since)
             .ok()
             .filter(|since| *since > 0)
@@ -178,12 +188,21 @@ impl Runtime for RuntimeService {
     ) -> Result<Response<Self::WatchStream>, Status> {
         const ID: &str = "runtime.Runtime.Watch";
         let (caller, call) = (request::caller(&request), request::call(&request));
+        let metadata = request.metadata().clone();
         let request = request.into_inner();
         let namespace = request::namespace_of(Some(&request.namespace), &caller);
         caller.authorize(ID, namespace)?;
-        let service = request.service.unwrap_or_default();
+        let service = request.service.clone().unwrap_or_default();
         let key = key_of(namespace, service.name, service.version);
-        let events = watch::events(&self.0, &call, key).await?;
+        let owner = self.0.owner_of(&call, &key).await;
+        let events = match owner.map_err(error::module(ID))? {
+            Some(lease) if !relay::is_relayed(&metadata) => {
+                let request = relay::request(request, &metadata);
+                watch::relayed(self.0.clone(), lease, key, request)
+            }
+            Some(_) => watch::of_record(self.0.clone(), key),
+            None => watch::events(&self.0, &call, key).await?,
+        };
         Ok(Response::new(events))
     }
 }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use micro_builder::Artifact;
 use micro_plugin_api::{Call, Code, Error, Result, runtime::InstanceKey};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
@@ -13,6 +14,7 @@ use super::{
     record::{self, Kept, Record},
     run::{End, Run, Task, failed},
     status::Status,
+    wish::Wish,
 };
 
 /// How long the events of an update that failed are kept for who asks for them.
@@ -22,6 +24,7 @@ const KEPT: Duration = Duration::from_secs(60);
 const ATTEMPTS: usize = 16;
 
 /// What an update changes; what is `None` stays.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Change {
     /// The namespace and key of the blob that holds the source.
     pub(crate) source: Option<(String, String)>,
@@ -31,7 +34,8 @@ pub(crate) struct Change {
 }
 
 impl Change {
-    fn apply(&self, record: &mut Record) {
+    /// Does what the change says.
+    pub(super) fn apply(&self, record: &mut Record) {
         if let Some(source) = &self.source {
             record.source.clone_from(&source.1);
             record.plan.source.clone_from(source);
@@ -62,6 +66,9 @@ impl Manager {
         };
         if record.status == Status::Stopping {
             return Err(Error::conflict(format!("{key} is being killed")));
+        }
+        if self.owner(call, &record).await?.is_some() {
+            return self.ask(call, key, Wish::Update(change)).await;
         }
         change.apply(&mut record);
         let this = Run::new(Uuid::now_v7().to_string());
@@ -110,6 +117,9 @@ impl Task {
             else {
                 return Err(failed("it was killed meanwhile"));
             };
+            if self.inner.config.lease.is_some() && record.server != self.inner.config.server {
+                return Err(failed("another server took the service over meanwhile"));
+            }
             change.apply(&mut record);
             record.run.clone_from(&self.this.id);
             record.server.clone_from(&self.inner.config.server);
