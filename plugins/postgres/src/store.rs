@@ -1,0 +1,107 @@
+//! The store: records in one table of the database, commits through one task, watches by a log.
+
+mod batch;
+mod list;
+mod names;
+mod poll;
+mod read;
+mod record;
+mod transaction;
+mod watch;
+mod writer;
+
+use micro_plugin_api::{
+    BoxStream, Call, Result, Store,
+    store::{Commit, ListQuery, Page, Record, RecordChange, Table, Version},
+};
+use sqlx::{PgConnection, query_scalar};
+
+pub(crate) use self::{watch::Watching, writer::Writer};
+use crate::{Postgres, database::Work};
+
+/// The milliseconds since the Unix epoch by the database's clock, when the statement began. In a
+/// query of its own, it is not worked out for each row.
+macro_rules! now {
+    () => {
+        "(SELECT floor(extract(epoch FROM statement_timestamp()) * 1000)::BIGINT)"
+    };
+}
+pub(crate) use now;
+
+/// That a record has not expired.
+macro_rules! present {
+    () => {
+        concat!("(expiry IS NULL OR expiry > ", $crate::store::now!(), ")")
+    };
+}
+pub(crate) use present;
+
+impl Store for Postgres {
+    async fn read(&self, call: &Call, table: Table<'_>, key: &str) -> Result<Option<Record>> {
+        self.database.run(call, &read::Read::new(table, key)).await
+    }
+
+    async fn list(&self, call: &Call, table: Table<'_>, query: &ListQuery<'_>) -> Result<Page> {
+        match list::List::new(table, query)? {
+            Some(list) => self.database.run(call, &list).await,
+            None => Ok(Page::default()),
+        }
+    }
+
+    async fn commit(&self, call: &Call, commit: &Commit) -> Result<Version> {
+        commit.validate()?;
+        self.writer.commit(self.database.until(call), commit).await
+    }
+
+    async fn databases(&self, call: &Call) -> Result<Vec<String>> {
+        self.database.run(call, &names::Databases).await
+    }
+
+    async fn tables(&self, call: &Call, database: &str) -> Result<Vec<String>> {
+        self.database.run(call, &names::Tables { database }).await
+    }
+
+    async fn watch(
+        &self,
+        call: &Call,
+        table: Table<'_>,
+        prefix: &str,
+    ) -> Result<BoxStream<Result<RecordChange>>> {
+        let until = self.database.until(call);
+        self.watching.watch(until, table, prefix).await
+    }
+
+    async fn health(&self, call: &Call) -> Result<()> {
+        self.check(call).await
+    }
+
+    async fn shutdown(&self, _call: &Call) -> Result<()> {
+        self.close().await;
+        Ok(())
+    }
+}
+
+impl Postgres {
+    /// Whether the database answers, asked once: whoever asks does so again by himself.
+    pub(crate) async fn check(&self, call: &Call) -> Result<()> {
+        let until = self.database.until(call).into();
+        match tokio::time::timeout_at(until, self.database.attempt(&Probe)).await {
+            Ok(answer) => answer.map_err(|failure| failure.to_error(self.database.name())),
+            Err(_) => Err(self.database.no_answer()),
+        }
+    }
+}
+
+/// Looks whether the database answers and has the tables.
+pub(crate) struct Probe;
+
+impl Work for Probe {
+    type Output = ();
+
+    async fn run(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
+        query_scalar::<_, i64>("SELECT version FROM clock WHERE id = 1")
+            .fetch_one(connection)
+            .await?;
+        Ok(())
+    }
+}
