@@ -134,6 +134,7 @@ async fn the_etcd_plugin_passes_every_suite() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+<<<<<<< HEAD
 async fn the_nats_plugin_passes_every_suite() {
     let nats = Nats::shared().await;
     let plugin = Plugin::load(&program("libmicro_nats.so")).with_settings(&serde_json::json!({
@@ -155,6 +156,22 @@ async fn the_nats_plugin_passes_every_suite() {
         .run(async || plugin.open(|it| it.stream()).await)
         .await;
     report.assert_passed();
+=======
+async fn the_postgres_plugin_passes_every_suite() {
+    let server = micro_test_backends::Postgres::shared().await;
+    let url = server.url(&server.database("plugins").await);
+    let settings = serde_json::json!({ "url": url, "connect_timeout": "30s" });
+    let plugin = Plugin::load(&program("libmicro_postgres.so")).with_settings(&settings);
+    assert_eq!(plugin.library.manifest().modules, ["store", "blob"]);
+    let open = async || plugin.open(|it| it.store()).await;
+    let suite = store::suite().of(plugin.capabilities());
+    let suite = suite.with_deadline(REAL);
+    suite.run(open).await.assert_passed();
+    let open = async || plugin.open(|it| it.blob()).await;
+    let suite = blob::suite().of(plugin.capabilities());
+    let suite = suite.with_deadline(REAL);
+    suite.run(open).await.assert_passed();
+>>>>>>> fd1ec89 (plugins/postgres: tests of faults, races, plans, TLS and secrets, and through its library)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

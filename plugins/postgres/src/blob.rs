@@ -88,8 +88,8 @@ impl Blob for Postgres {
         self.check(call).await
     }
 
-    async fn shutdown(&self, _call: &Call) -> Result<()> {
-        self.close().await;
+    async fn shutdown(&self, call: &Call) -> Result<()> {
+        self.close(call).await;
         Ok(())
     }
 }

@@ -50,7 +50,8 @@ impl Target {
         let url = settings.url.reveal();
         let mode = check(url)?;
         // The driver's own text might quote from the url.
-        let options = PgConnectOptions::from_str(url).map_err(|_| not_a_url("it cannot be read"))?;
+        let options =
+            PgConnectOptions::from_str(url).map_err(|_| not_a_url("it cannot be read"))?;
         let options = with_tls(options, settings, mode)?;
         let host = options.get_host().trim_matches(['[', ']']).to_owned();
         let options = options.host(&host).disable_statement_logging();
@@ -76,7 +77,11 @@ impl Target {
 
 /// What every session is told at its start.
 fn session(options: PgConnectOptions, settings: &Settings) -> PgConnectOptions {
-    let limit = settings.statement_timeout.duration().as_millis().to_string();
+    let limit = settings
+        .statement_timeout
+        .duration()
+        .as_millis()
+        .to_string();
     let schema = format!("\"{}\"", settings.schema);
     let options = match options.get_application_name() {
         Some(_) => options,
@@ -98,7 +103,9 @@ fn check(url: &str) -> Result<Option<PgSslMode>> {
         .iter()
         .any(|scheme| url.starts_with(scheme))
     {
-        return Err(not_a_url("it begins with neither postgres:// nor postgresql://"));
+        return Err(not_a_url(
+            "it begins with neither postgres:// nor postgresql://",
+        ));
     }
     let (_, query) = url.split_once('?').unwrap_or((url, ""));
     let mut mode = None;

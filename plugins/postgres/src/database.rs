@@ -98,7 +98,7 @@ impl Database {
         }
     }
 
-    /// When work must be done that nobody gave a deadline.
+    /// When work must be done that nobody gave a deadline, and each attempt at what many wait for.
     pub(crate) fn default_until(&self) -> Instant {
         Instant::now() + self.timeout
     }
@@ -142,6 +142,7 @@ impl Database {
         match work.run(lease.connection()).await {
             Ok(output) => {
                 lease.keep();
+                self.well();
                 Ok(output)
             }
             Err(error) => {
@@ -164,20 +165,16 @@ impl Database {
     }
 
     async fn lease<'a>(&'a self, pool: &'a Pool) -> Result<Lease<'a>, Failure> {
-        let leased = async {
+        let leased: Result<_, Failure> = async {
             let mut lease = pool.lease(self.connect_timeout).await?;
             let connection = lease.connection();
             self.migrated
                 .get_or_try_init(move || migrate::run(connection, &self.schema))
                 .await?;
             Ok(lease)
-        };
-        let leased: Result<_, Failure> = leased.await;
-        match &leased {
-            Ok(_) => self.well(),
-            Err(failure) => self.note(failure),
         }
-        leased
+        .await;
+        leased.inspect_err(|failure| self.note(failure))
     }
 
     /// Keeps in mind why an attempt failed, and says so once.
@@ -189,7 +186,8 @@ impl Database {
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
     }
 
-    fn well(&self) {
+    /// Work has been done, so that whatever was the matter is over.
+    pub(crate) fn well(&self) {
         if self.in_trouble.swap(false, Ordering::Relaxed) {
             tracing::info!("{}: it answers again", self.name());
         }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use micro_plugin_api::store::{Position, Order, Table};
+use micro_plugin_api::store::{Order, Position, Table};
 use sha2::{Digest as _, Sha256};
 use sqlx::{Postgres, QueryBuilder};
 
@@ -115,9 +115,12 @@ pub(crate) fn push_range(
             Order::Ascending => ">",
             Order::Descending => "<",
         };
-        sql.push(format_args!(" AND head {sign}= ")).push_bind(head.to_vec());
-        sql.push(format_args!(" AND (head {sign} ")).push_bind(head.to_vec());
-        sql.push(format_args!(" OR rest {sign} ")).push_bind(rest.to_vec());
+        sql.push(format_args!(" AND head {sign}= "))
+            .push_bind(head.to_vec());
+        sql.push(format_args!(" AND (head {sign} "))
+            .push_bind(head.to_vec());
+        sql.push(format_args!(" OR rest {sign} "))
+            .push_bind(rest.to_vec());
         sql.push(")");
     }
 }
@@ -150,7 +153,9 @@ mod tests {
     #[test]
     fn a_key_is_its_parts_and_its_tail_is_its_end_backwards() {
         for len in [0, 1, 255, 256, 257, 1_023, 1_024, 1_025, 5_000] {
-            let text: String = (0..len).map(|i| char::from(b'a' + (i % 26) as u8)).collect();
+            let text: String = (0..len)
+                .map(|i| char::from(b'a' + (i % 26) as u8))
+                .collect();
             let key = Key::new(&text);
             assert_eq!(join(key.head, key.rest).unwrap(), text);
             assert!(key.head.len() <= HEAD);

@@ -33,7 +33,7 @@
 //! as `SERIALIZABLE`, whose failures are retried here; and its schema changes are not undone with
 //! their transaction, for which reason each step of a migration may be repeated.
 //!
-//! PgBouncer works in session mode alone: sessions have settings and prepared statements.
+//! PgBouncer is not for this: sessions begin with settings, and have prepared statements.
 
 mod blob;
 mod connect;
@@ -46,6 +46,8 @@ mod period;
 mod settings;
 mod store;
 mod sweep;
+#[cfg(test)]
+mod wait;
 
 pub use open::Postgres;
 pub use period::Period;

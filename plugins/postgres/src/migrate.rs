@@ -85,7 +85,9 @@ async fn create(connection: &mut PgConnection, schema: &str) -> sqlx::Result<()>
     if there.is_none() {
         // An account that may not make schemas can use one that was made for it.
         let create = format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\"");
-        query(AssertSqlSafe(create)).execute(&mut *connection).await?;
+        query(AssertSqlSafe(create))
+            .execute(&mut *connection)
+            .await?;
     }
     query("CREATE TABLE IF NOT EXISTS migrations (id INT PRIMARY KEY, step INT NOT NULL)")
         .execute(&mut *connection)

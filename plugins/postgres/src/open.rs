@@ -5,8 +5,11 @@ use std::{
     time::Duration,
 };
 
-use micro_plugin_api::{Host, Result};
-use tokio::{task::JoinSet, time::timeout};
+use micro_plugin_api::{Call, Error, Host, Result};
+use tokio::{
+    task::JoinSet,
+    time::{timeout, timeout_at},
+};
 
 use crate::{
     Settings,
@@ -18,7 +21,7 @@ use crate::{
 
 /// How long opening waits for the database. One that is down comes later; one that answers is
 /// known to be the right one before anything else starts.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(4);
 
 /// Records and blobs in a PostgreSQL database.
 pub struct Postgres {
@@ -26,7 +29,13 @@ pub struct Postgres {
     pub(crate) writer: Writer,
     pub(crate) watching: Arc<Watching>,
     /// They end with the instance, at the latest.
-    tasks: Mutex<JoinSet<()>>,
+    tasks: Mutex<Tasks>,
+}
+
+#[derive(Default)]
+struct Tasks {
+    writing: JoinSet<()>,
+    others: JoinSet<()>,
 }
 
 impl Postgres {
@@ -42,17 +51,16 @@ impl Postgres {
             && failure.kind == Kind::Refused
         {
             let error = failure.to_error(database.name());
-            return Err(micro_plugin_api::Error::invalid(error.message()));
+            return Err(Error::invalid(error.message()));
         }
-        let mut tasks = JoinSet::new();
+        let mut tasks = Tasks::default();
         let watching = Watching::new(database.clone());
         let (writer, writing) = Writer::new(database.clone(), watching.clone());
-        tasks.spawn(writing);
-        tasks.spawn(watching.clone().work(settings.watch_interval.duration()));
-        tasks.spawn(sweep::run(
-            database.clone(),
-            settings.sweep_interval.duration(),
-        ));
+        tasks.writing.spawn(writing);
+        let interval = settings.watch_interval.duration();
+        tasks.others.spawn(watching.clone().work(interval));
+        let interval = settings.sweep_interval.duration();
+        tasks.others.spawn(sweep::run(database.clone(), interval));
         Ok(Self {
             database,
             writer,
@@ -61,14 +69,20 @@ impl Postgres {
         })
     }
 
-    /// Ends what works in the background and closes what is idle. Both modules of an instance end
-    /// together, and calls after that still work, so doing it twice is fine.
-    pub(crate) async fn close(&self) {
+    /// Finishes the commits that are under way, ends what works in the background and closes what
+    /// is idle. Both modules of an instance end together, so doing it twice is fine.
+    pub(crate) async fn close(&self, call: &Call) {
         self.watching.end();
-        let mut tasks = std::mem::take(
-            &mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner),
-        );
-        tasks.shutdown().await;
+        self.writer.close();
+        let mut tasks =
+            std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        let until = self.database.until(call).into();
+        let finished = async { while tasks.writing.join_next().await.is_some() {} };
+        if timeout_at(until, finished).await.is_err() {
+            tracing::warn!("{}: commits under way were given up", self.database.name());
+        }
+        tasks.writing.shutdown().await;
+        tasks.others.shutdown().await;
         self.database.close_idle().await;
     }
 }

@@ -1,11 +1,15 @@
-//! A length of time as a setting: `500ms`, `10s`, `5m`, `2h`.
+//! A length of time as a setting: `10`, `500ms`, `10s`, `5m`, `2h`.
 
 use std::{borrow::Cow, fmt, time::Duration};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, Visitor},
+};
 
-/// A length of time, written as a whole number and one of the units `ms`, `s`, `m` and `h`.
+/// A length of time: a whole number of seconds, or a text of a whole number and one of the units
+/// `ms`, `s`, `m` and `h`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Period(Duration);
 
@@ -49,14 +53,29 @@ impl fmt::Debug for Period {
     }
 }
 
+/// Reads either form.
+struct Reader;
+
+impl Visitor<'_> for Reader {
+    type Value = Period;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a whole number of seconds, or a text such as 500ms, 10s, 5m or 2h")
+    }
+
+    fn visit_u64<E: Error>(self, seconds: u64) -> Result<Period, E> {
+        Ok(Period::from_secs(seconds))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Period, E> {
+        let unexpected = serde::de::Unexpected::Str(text);
+        Period::parse(text).ok_or_else(|| E::invalid_value(unexpected, &self))
+    }
+}
+
 impl<'de> Deserialize<'de> for Period {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = Cow::<'de, str>::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| {
-            D::Error::custom(format!(
-                "{text:?} is no length of time; write a whole number and a unit, such as 500ms, 10s, 5m or 2h"
-            ))
-        })
+        deserializer.deserialize_any(Reader)
     }
 }
 
@@ -70,7 +89,7 @@ impl JsonSchema for Period {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "pattern": PATTERN})
+        json_schema!({"type": ["string", "integer"], "pattern": PATTERN, "minimum": 0})
     }
 }
 
@@ -98,6 +117,13 @@ mod tests {
         ] {
             let wanted = millis.map(Period::from_millis);
             assert_eq!(Period::parse(text), wanted, "{text:?}");
+        }
+        let read = |json| serde_json::from_str::<Period>(json);
+        assert_eq!(read("10").unwrap(), Period::from_secs(10));
+        assert_eq!(read("\"5m\"").unwrap(), Period::from_secs(300));
+        for wrong in ["-1", "1.5", "true", "\"soon\""] {
+            let error = read(wrong).unwrap_err().to_string();
+            assert!(error.contains("500ms"), "{error}");
         }
     }
 }

@@ -9,14 +9,15 @@ use serde::Deserialize;
 use crate::Period;
 
 /// The settings of the postgres plugin. All have defaults, so that a profile need give none.
-/// Lengths of time are texts such as `500ms`, `10s`, `5m`.
+/// Lengths of time are whole numbers of seconds, or texts such as `500ms`, `10s`, `5m`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// The database: `postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=MODE`, with special
     /// characters percent-encoded. The modes are those of libpq: `disable`, `prefer` (the
     /// default; TLS if the server has it), `require`, `verify-ca`, `verify-full` (the default if
-    /// `ca` is given). Never shown. Default `postgres://postgres@127.0.0.1:5432/micro`.
+    /// `ca` is given). What it leaves out is taken from libpq's variables, such as `PGPASSWORD`,
+    /// and `~/.pgpass`. Never shown. Default `postgres://postgres@127.0.0.1:5432/micro`.
     pub url: Secret,
     /// The schema that holds the tables; it is made if it is not there. Letters, digits and `_`,
     /// at most 63. Default `micro`.
@@ -36,7 +37,8 @@ pub struct Settings {
     pub max_lifetime: Period,
     /// How long a call waits for a connection, attempts to make one included. Default `3s`.
     pub connect_timeout: Period,
-    /// How long a call may take that has no deadline of its own. Default `10s`.
+    /// How long a call may take that has no deadline of its own, and each attempt at a commit.
+    /// Default `10s`.
     pub timeout: Period,
     /// How long the server may work on one statement, or wait within a transaction, before it
     /// gives up by itself. Default `10s`.

@@ -3,6 +3,8 @@
 mod batch;
 mod list;
 mod names;
+#[cfg(test)]
+mod plans;
 mod poll;
 mod read;
 mod record;
@@ -11,7 +13,7 @@ mod watch;
 mod writer;
 
 use micro_plugin_api::{
-    BoxStream, Call, Result, Store,
+    BoxStream, Call, Error, Result, Store,
     store::{Commit, ListQuery, Page, Record, RecordChange, Table, Version},
 };
 use sqlx::{PgConnection, query_scalar};
@@ -75,8 +77,8 @@ impl Store for Postgres {
         self.check(call).await
     }
 
-    async fn shutdown(&self, _call: &Call) -> Result<()> {
-        self.close().await;
+    async fn shutdown(&self, call: &Call) -> Result<()> {
+        self.close(call).await;
         Ok(())
     }
 }
@@ -85,8 +87,13 @@ impl Postgres {
     /// Whether the database answers, asked once: whoever asks does so again by himself.
     pub(crate) async fn check(&self, call: &Call) -> Result<()> {
         let until = self.database.until(call).into();
+        let name = self.database.name();
         match tokio::time::timeout_at(until, self.database.attempt(&Probe)).await {
-            Ok(answer) => answer.map_err(|failure| failure.to_error(self.database.name())),
+            Ok(Ok(true)) => Ok(()),
+            Ok(Ok(false)) => Err(Error::unavailable(format!(
+                "{name}: it takes no writes, as a standby does; see the setting `url`"
+            ))),
+            Ok(Err(failure)) => Err(failure.to_error(name)),
             Err(_) => Err(self.database.no_answer()),
         }
     }
@@ -96,12 +103,14 @@ impl Postgres {
 pub(crate) struct Probe;
 
 impl Work for Probe {
-    type Output = ();
+    /// Whether it takes writes.
+    type Output = bool;
 
-    async fn run(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
-        query_scalar::<_, i64>("SELECT version FROM clock WHERE id = 1")
-            .fetch_one(connection)
-            .await?;
-        Ok(())
+    async fn run(&self, connection: &mut PgConnection) -> sqlx::Result<bool> {
+        query_scalar(
+            "SELECT current_setting('transaction_read_only') = 'off' FROM clock WHERE id = 1",
+        )
+        .fetch_one(connection)
+        .await
     }
 }

@@ -25,9 +25,8 @@ impl Work for Publish<'_> {
     async fn run(&self, connection: &mut PgConnection) -> sqlx::Result<bool> {
         let key = Key::new(self.key.key);
         let mut transaction = connection.begin().await?;
-        let current = self.current(&key, &mut transaction).await?;
-        if current.as_deref() == Some(&self.blob.as_bytes()[..]) {
-            // It happened at an attempt whose answer was lost.
+        if !self.complete(&mut transaction).await? {
+            // It happened at an attempt whose answer was lost, and may have been replaced since.
             transaction.rollback().await?;
             return Ok(true);
         }
@@ -35,13 +34,7 @@ impl Work for Publish<'_> {
             transaction.rollback().await?;
             return Ok(false);
         }
-        query("INSERT INTO chunks (blob, ordinal, body) VALUES ($1, $2, $3)")
-            .bind(&self.blob.as_bytes()[..])
-            .bind(self.last.0)
-            .bind(self.last.1)
-            .execute(&mut *transaction)
-            .await?;
-        let mut current = current;
+        let mut current = self.current(&key, &mut transaction).await?;
         loop {
             if let Some(former) = &current {
                 self.replace(&key, &mut transaction).await?;
@@ -60,6 +53,20 @@ impl Work for Publish<'_> {
 }
 
 impl Publish<'_> {
+    /// Writes the last chunk, unless it is there: nothing else writes that.
+    async fn complete(&self, transaction: &mut Transaction<'_, Postgres>) -> sqlx::Result<bool> {
+        let done = query(
+            "INSERT INTO chunks (blob, ordinal, body) VALUES ($1, $2, $3) \
+             ON CONFLICT (blob, ordinal) DO NOTHING",
+        )
+        .bind(&self.blob.as_bytes()[..])
+        .bind(self.last.0)
+        .bind(self.last.1)
+        .execute(&mut **transaction)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
     /// The chunks that the blob has at present, which stay the blob's until this is over.
     async fn current(
         &self,

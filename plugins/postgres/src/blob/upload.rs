@@ -53,9 +53,10 @@ impl<'a> Upload<'a> {
             return Err(collected());
         }
         self.size += body.len() as u64;
-        self.ordinal = self.ordinal.checked_add(1).ok_or_else(|| {
-            Error::invalid("the blob has more bytes than this store can number")
-        })?;
+        self.ordinal = self
+            .ordinal
+            .checked_add(1)
+            .ok_or_else(|| Error::invalid("the blob has more bytes than this store can number"))?;
         Ok(())
     }
 
@@ -84,12 +85,16 @@ impl<'a> Upload<'a> {
 }
 
 fn collected() -> Error {
-    Error::unavailable("what was written of the blob was collected, after a long pause; write it again")
+    Error::unavailable(
+        "what was written of the blob was collected, after a long pause; write it again",
+    )
 }
 
 impl Drop for Upload<'_> {
     fn drop(&mut self) {
-        if self.begun && let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        if self.begun
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
             let (database, blob) = (self.database.clone(), self.blob);
             runtime.spawn(async move {
                 // If this fails, it is collected later.

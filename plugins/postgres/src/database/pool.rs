@@ -58,25 +58,32 @@ impl Pool {
         }
     }
 
-    /// A connection: one that is idle, or a new one. Waiting for one that others use, and making
-    /// one, may take `patience` together.
+    /// A connection: one that is idle, or a new one. Waiting for one that others use may take
+    /// `patience`, and so may making one.
     pub(crate) async fn lease(&self, patience: Duration) -> Result<Lease<'_>, Failure> {
-        let leased = async {
-            let permit = self.permits.acquire().await;
-            let permit = permit.map_err(|_| Failure::new(Kind::Broken, "the pool is closed"))?;
-            let (connection, made) = match self.take() {
-                Some(idle) => (idle.connection, idle.made),
-                None => (self.options.connect().await?, Instant::now()),
-            };
-            Ok(Lease {
-                connection,
-                made,
-                pool: self,
-                _permit: permit,
-            })
+        let Ok(Ok(permit)) = timeout(patience, self.permits.acquire()).await else {
+            return Err(Failure::new(
+                Kind::Exhausted,
+                format!(
+                    "all connections were in use for {patience:?}; see the setting `max_connections`"
+                ),
+            ));
         };
-        match timeout(patience, leased).await {
-            Ok(leased) => leased,
+        let (connection, made) = match self.take() {
+            Some(idle) => (idle.connection, idle.made),
+            None => (self.connect(patience).await?, Instant::now()),
+        };
+        Ok(Lease {
+            connection,
+            made,
+            pool: self,
+            _permit: permit,
+        })
+    }
+
+    async fn connect(&self, patience: Duration) -> Result<PgConnection, Failure> {
+        match timeout(patience, self.options.connect()).await {
+            Ok(connected) => Ok(connected?),
             Err(_) => Err(Failure::new(
                 Kind::Unreachable,
                 format!("no connection within {patience:?}"),

@@ -96,7 +96,9 @@ mod tests {
     fn outcomes(commits: &[Commit], there: &HashMap<Place<'_>, Version>) -> Vec<Option<u64>> {
         let decision = decide(commits, there, 10);
         let versions = decision.outcomes.into_iter();
-        versions.map(|it| it.ok().map(|version| version.0)).collect()
+        versions
+            .map(|it| it.ok().map(|version| version.0))
+            .collect()
     }
 
     #[test]

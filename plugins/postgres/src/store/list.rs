@@ -75,10 +75,10 @@ impl<'a> List<'a> {
         }
     }
 
-    pub(super) fn sql(&self) -> QueryBuilder<Postgres> {
-        let mut sql = QueryBuilder::new("");
+    /// Adds the query.
+    pub(super) fn push(&self, sql: &mut QueryBuilder<Postgres>) {
         match self.query.fields {
-            Fields::Keys => self.push_matches(&mut sql, "head, rest, version, expiry"),
+            Fields::Keys => self.push_matches(sql, "head, rest, version, expiry"),
             Fields::All => {
                 // The server adds up sizes, so that what is too much for a page is not sent.
                 let order = self.order();
@@ -88,7 +88,7 @@ impl<'a> List<'a> {
                      FROM ("
                 ));
                 self.push_matches(
-                    &mut sql,
+                    sql,
                     "head, rest, value, metadata, version, expiry, \
                      octet_length(value) + octet_length(metadata)::BIGINT AS size",
                 );
@@ -97,7 +97,6 @@ impl<'a> List<'a> {
                 sql.push(format_args!(" ORDER BY {order}"));
             }
         }
-        sql
     }
 }
 
@@ -105,7 +104,9 @@ impl Work for List<'_> {
     type Output = Page;
 
     async fn run(&self, connection: &mut PgConnection) -> sqlx::Result<Page> {
-        let rows = self.sql().build().fetch_all(connection).await?;
+        let mut sql = QueryBuilder::new("");
+        self.push(&mut sql);
+        let rows = sql.build().fetch_all(connection).await?;
         let limit = self.limit();
         let mut page = Page::default();
         let mut bytes = 0;

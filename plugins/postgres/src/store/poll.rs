@@ -54,7 +54,11 @@ impl Work for Poll<'_> {
     type Output = Reading;
 
     async fn run(&self, connection: &mut PgConnection) -> sqlx::Result<Reading> {
-        let ids: Vec<&[u8]> = self.tables.iter().map(|table| table.id.as_bytes()).collect();
+        let ids: Vec<&[u8]> = self
+            .tables
+            .iter()
+            .map(|table| table.id.as_bytes())
+            .collect();
         let after = self.after.unwrap_or(Place {
             version: i64::MAX,
             ordinal: 0,

@@ -18,7 +18,9 @@ use crate::key::{Key, TableId};
 /// Begins a transaction and locks the clock: from here on no other commit happens, in any server,
 /// until this one ends. Returns the version of the last commit.
 pub(super) async fn begin(connection: &mut PgConnection) -> sqlx::Result<u64> {
-    raw_sql("BEGIN ISOLATION LEVEL READ COMMITTED").execute(&mut *connection).await?;
+    raw_sql("BEGIN ISOLATION LEVEL READ COMMITTED")
+        .execute(&mut *connection)
+        .await?;
     let version: i64 = query_scalar("SELECT version FROM clock WHERE id = 1 FOR UPDATE")
         .fetch_one(connection)
         .await?;
@@ -152,7 +154,10 @@ async fn name_tables(
     decision: &Decision<'_>,
     known: &HashSet<TableId>,
 ) -> sqlx::Result<()> {
-    let named = decision.writes.iter().filter(|(_, (it, _))| it.put.is_some());
+    let named = decision
+        .writes
+        .iter()
+        .filter(|(_, (it, _))| it.put.is_some());
     let named = named.map(|((id, _), (operation, _))| (*id, operation.table()));
     let new: BTreeMap<_, _> = named.filter(|(id, _)| !known.contains(id)).collect();
     if new.is_empty() {
@@ -248,9 +253,14 @@ async fn log(
     let versions: Vec<i64> = changes.iter().map(|it| column(it.version.0)).collect();
     let ordinals: Vec<i32> = changes.iter().map(|it| it.ordinal).collect();
     let tables: Vec<&[u8]> = changes.iter().map(|it| it.table.as_bytes()).collect();
-    let keys: Vec<&[u8]> = changes.iter().map(|it| it.operation.key.as_bytes()).collect();
+    let keys: Vec<&[u8]> = changes
+        .iter()
+        .map(|it| it.operation.key.as_bytes())
+        .collect();
     let puts: Vec<bool> = all().map(|i| put(i).is_some()).collect();
-    let values: Vec<&[u8]> = all().map(|i| put(i).map_or(&[][..], |it| &it.value)).collect();
+    let values: Vec<&[u8]> = all()
+        .map(|i| put(i).map_or(&[][..], |it| &it.value))
+        .collect();
     let metadata: Vec<Vec<u8>> = all()
         .map(|i| put(i).map_or_else(Vec::new, |it| metadata_to_column(&it.metadata)))
         .collect();

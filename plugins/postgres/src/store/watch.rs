@@ -99,7 +99,9 @@ impl Watching {
             let _watches_until_then = watcher;
             lapse.is_cancelled().then(lapsed_error)
         }));
-        Ok(changes.chain(after.filter_map(future::ready).map(Err)).boxed())
+        Ok(changes
+            .chain(after.filter_map(future::ready).map(Err))
+            .boxed())
     }
 
     fn arrive(self: &Arc<Self>, table: Table<'_>) -> Result<(Watcher, u64, CancellationToken)> {

@@ -5,7 +5,7 @@
 
 use std::{
     collections::HashSet,
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
@@ -37,7 +37,8 @@ const BATCH_BYTES: usize = 4 << 20;
 
 /// Takes commits to the task.
 pub(crate) struct Writer {
-    jobs: mpsc::Sender<Job>,
+    /// `None` once it is closed.
+    jobs: Mutex<Option<mpsc::Sender<Job>>>,
     database: Arc<Database>,
 }
 
@@ -55,7 +56,8 @@ impl Job {
     }
 
     fn bytes(&self) -> usize {
-        let of_one = |it: &Operation| it.key.len() + it.put.as_ref().map_or(0, |put| put.value.len());
+        let of_one =
+            |it: &Operation| it.key.len() + it.put.as_ref().map_or(0, |put| put.value.len());
         self.commit.operations.iter().map(of_one).sum()
     }
 }
@@ -72,7 +74,17 @@ impl Writer {
             watching,
             known: HashSet::new(),
         };
+        let jobs = Mutex::new(Some(jobs));
         (Self { jobs, database }, task.work(queue))
+    }
+
+    /// Takes no more commits. The task ends when it has written those that wait.
+    pub(crate) fn close(&self) {
+        self.jobs().take();
+    }
+
+    fn jobs(&self) -> MutexGuard<'_, Option<mpsc::Sender<Job>>> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Commits, and answers by `until`.
@@ -83,14 +95,18 @@ impl Writer {
             until,
             answer,
         };
+        let jobs = self.jobs().clone();
         let committed = async {
-            self.jobs.send(job).await.ok()?;
+            jobs?.send(job).await.ok()?;
             answered.await.ok()
         };
         match timeout_at(until.into(), committed).await {
             Ok(Some(outcome)) => outcome,
-            Ok(None) => Err(Error::unavailable("the store has been closed")),
-            Err(_) => {
+            // The task drops those that nobody waits for any more, and all when it ends.
+            Ok(None) if Instant::now() < until => {
+                Err(Error::unavailable("the store has been closed"))
+            }
+            Ok(None) | Err(_) => {
                 let why = self.database.no_answer();
                 let text = format!(
                     "{}; the commit may have happened or not, read before you repeat it",
@@ -174,6 +190,7 @@ impl Task {
             }
             let failure = match self.attempt(&batch, unclear.take(), until).await {
                 Attempt::Done(outcomes) => {
+                    self.database.well();
                     for (job, outcome) in batch.into_iter().zip(outcomes) {
                         let _ = job.answer.send(outcome);
                     }
@@ -209,6 +226,8 @@ impl Task {
         };
         let known = &mut self.known;
         let writing = transact(&self.database, &commits, known, &mut progress);
+        // However long its callers would wait: others wait behind them.
+        let until = until.min(self.database.default_until());
         let failure = match timeout_at(until.into(), writing).await {
             Ok(Ok(outcomes)) => return Attempt::Done(outcomes),
             Ok(Err(failure)) => failure,
