@@ -120,7 +120,8 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_refused_by_name() {
         assert!(Settings::default().validate().is_ok());
-        let cases: [(&str, fn(&mut Settings)); 4] = [
+        type Change = fn(&mut Settings);
+        let cases: [(&str, Change); 4] = [
             ("schema", |it| it.schema = "a\"b".to_owned()),
             ("schema", |it| it.schema = String::new()),
             ("max_connections", |it| it.max_connections = 1),
