@@ -134,7 +134,6 @@ async fn the_etcd_plugin_passes_every_suite() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-<<<<<<< HEAD
 async fn the_nats_plugin_passes_every_suite() {
     let nats = Nats::shared().await;
     let plugin = Plugin::load(&program("libmicro_nats.so")).with_settings(&serde_json::json!({
@@ -156,7 +155,9 @@ async fn the_nats_plugin_passes_every_suite() {
         .run(async || plugin.open(|it| it.stream()).await)
         .await;
     report.assert_passed();
-=======
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_postgres_plugin_passes_every_suite() {
     let server = micro_test_backends::Postgres::shared().await;
     let url = server.url(&server.database("plugins").await);
@@ -171,7 +172,6 @@ async fn the_postgres_plugin_passes_every_suite() {
     let suite = blob::suite().of(plugin.capabilities());
     let suite = suite.with_deadline(REAL);
     suite.run(open).await.assert_passed();
->>>>>>> fd1ec89 (plugins/postgres: tests of faults, races, plans, TLS and secrets, and through its library)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
