@@ -189,3 +189,15 @@ async fn half_sent_messages_do_not_end_a_server_with_little_memory() -> Result<(
     assert!(server.stop().await.success());
     Ok(())
 }
+
+#[tokio::test]
+async fn streams_end_with_a_word_when_the_server_stops() -> Result<()> {
+    let mut server = Server::start(&profile()).await;
+    let body = get(&server, "/registry/watch", "application/x-ndjson").await?;
+    let reader = tokio::spawn(text(body));
+    assert!(server.stop().await.success());
+    let text = reader.await??;
+    assert!(text.contains("the server is stopping"), "{text}");
+    assert!(!server.log().contains("cutting off"), "{}", server.log());
+    Ok(())
+}

@@ -5,6 +5,7 @@
 mod addresses;
 mod config;
 mod doors;
+mod drain;
 mod error;
 mod limits;
 mod listen;

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use crate::{
     Addresses, ServerConfig, ServerError,
     doors::{Behind, Doors, Sockets},
+    drain::Draining,
     places,
     readiness::Parts,
     registration::Registration,
@@ -94,21 +95,21 @@ impl Platform {
         stop: CancellationToken,
         serving: impl FnOnce() -> Result<T, ServerError>,
     ) -> Result<(), ServerError> {
+        // The doors serve on while services end: they deregister through them.
+        let drain = CancellationToken::new();
         let behind = Behind {
             access: self.access.clone(),
             routes: Routes::start({
                 let modules = self.modules.clone();
                 move || modules.registry()
             }),
-            core: Arc::new(self.core.clone()),
+            core: Arc::new(Draining::new(Arc::new(self.core.clone()), drain.clone())),
             readiness: Arc::new(Parts {
                 modules: self.modules.clone(),
                 core: self.core.clone(),
                 registration: self.registration.clone(),
             }),
         };
-        // The doors serve on while services end: they deregister through them.
-        let drain = CancellationToken::new();
         let served = match Doors::open(sockets, &behind, config, &drain) {
             Ok(doors) => self.watch(doors, &stop, &drain, serving).await,
             Err(error) => Err(error),
