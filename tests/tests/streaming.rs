@@ -193,11 +193,21 @@ async fn half_sent_messages_do_not_end_a_server_with_little_memory() -> Result<(
 #[tokio::test]
 async fn streams_end_with_a_word_when_the_server_stops() -> Result<()> {
     let mut server = Server::start(&profile()).await;
-    let body = get(&server, "/registry/watch", "application/x-ndjson").await?;
-    let reader = tokio::spawn(text(body));
+    let door = server.proxy();
+    let (send, connection) = h2::client::handshake(TcpStream::connect(door).await?).await?;
+    tokio::spawn(connection);
+    let request = Request::post(format!("http://{door}/registry.Registry/Watch"))
+        .header("content-type", "application/grpc")
+        .body(())?;
+    let (answer, mut body) = send.ready().await?.send_request(request, false)?;
+    body.send_data(vec![0; 5].into(), true)?;
+    let mut answer = timeout(PATIENCE, answer).await??.into_body();
     assert!(server.stop().await.success());
-    let text = reader.await??;
-    assert!(text.contains("the server is stopping"), "{text}");
+    let trailers = timeout(PATIENCE, answer.trailers()).await??;
+    let trailers = trailers.context("an end with a status")?;
+    assert_eq!(trailers["grpc-status"], "14");
+    let message = trailers["grpc-message"].to_str()?;
+    assert!(message.contains("stopping"), "{message}");
     assert!(!server.log().contains("cutting off"), "{}", server.log());
     Ok(())
 }
