@@ -4,6 +4,11 @@
 pub const BUILTIN: &[(&str, &str)] = &[
     ("local", include_str!("../../../profiles/local.toml")),
     ("test", include_str!("../../../profiles/test.toml")),
+    ("staging", include_str!("../../../profiles/staging.toml")),
+    (
+        "production",
+        include_str!("../../../profiles/production.toml"),
+    ),
 ];
 
 /// The text of the built-in profile `name`.
