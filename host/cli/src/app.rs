@@ -6,8 +6,8 @@ use clap::{
 };
 
 use crate::commands::{
-    auth, call, config, env, get, health, kill, login, logs, new, run, server, stats, status,
-    store, stream, update, user,
+    auth, call, config, env, get, health, init, kill, login, logs, new, plugin, profile, run,
+    server, stats, status, store, stream, update, user,
 };
 use crate::error::CliError;
 
@@ -65,6 +65,8 @@ pub(crate) enum Command {
         /// The command
         command: Vec<String>,
     },
+    /// Write the beginning of a profile of your own e.g micro init --profile=staging
+    Init(init::Args),
     /// Kill a service e.g micro kill helloworld
     Kill(kill::Args),
     /// Log in as a user, and remember the token
@@ -75,6 +77,10 @@ pub(crate) enum Command {
     Logs(logs::Args),
     /// Make the crate of a plugin e.g micro new --plugin store mystore
     New(new::Args),
+    /// Look at, check and test the plugins that profiles name
+    Plugin(plugin::Args),
+    /// Look at, check and compare profiles, which pick a server's plugins
+    Profile(profile::Args),
     /// Run a service from its folder or executable e.g micro run ./helloworld
     Run(run::Args),
     /// Run the micro server

@@ -8,9 +8,10 @@ mod duration;
 mod dynamic;
 pub mod env;
 mod error;
+mod executable;
 mod help;
 mod lookup;
-mod plugin;
+mod plugins;
 pub mod printer;
 mod sdk;
 mod server_flags;
@@ -123,9 +124,11 @@ fn dispatch(
         }
         Command::Env(args) => commands::env::run(&context, args)?,
         Command::New(args) => commands::new::run(&context, args)?,
+        Command::Init(args) => commands::init::run(&context, args)?,
         Command::Logout => commands::logout::run(&context)?,
+        Command::Plugin(args) => commands::plugin::run(&context, args)?,
         Command::Dynamic(words) => {
-            if let Some(code) = plugin::run(environment, &words)? {
+            if let Some(code) = executable::run(environment, &words)? {
                 return Ok(End::Code(code));
             }
             block_on(remote(&context, Command::Dynamic(words)))?
@@ -141,11 +144,12 @@ fn dispatch(
     }
 }
 
-/// The commands that talk to a server.
+/// The commands that talk to a server, or may.
 async fn remote(context: &Context<'_>, command: Command) -> Result<Outcome> {
     match command {
         Command::Auth(args) => return commands::auth::run(context, args).await,
         Command::Login(args) => return commands::login::run(context, args).await,
+        Command::Profile(args) => return commands::profile::run(context, args).await,
         Command::User(args) => return commands::user::run(context, args).await,
         _ => {}
     }
@@ -168,16 +172,19 @@ async fn remote(context: &Context<'_>, command: Command) -> Result<Outcome> {
         Command::Auth(_)
         | Command::Env(_)
         | Command::Help { .. }
+        | Command::Init(_)
         | Command::Login(_)
         | Command::Logout
         | Command::New(_)
+        | Command::Plugin(_)
+        | Command::Profile(_)
         | Command::Server(_)
         | Command::User(_) => Ok(Outcome::Help),
     }
 }
 
 /// One thread is enough for one connection, and starts faster than several.
-fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
+pub(crate) fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -28,13 +28,15 @@ mod find;
 mod inspect;
 mod instance;
 mod library;
+mod list;
 mod stage;
 mod verify;
 
 pub use error::LoadError;
 pub use find::search_path;
 pub use instance::Instance;
-pub use library::{Library, LoadOptions, Loader};
+pub use library::{Library, LoadOptions, Loader, Verified};
+pub use list::Listed;
 pub use micro_plugin_api::__abi::{Manifest, RunMode};
 
 /// How long opening a plugin may take unless a caller says otherwise.

@@ -20,7 +20,7 @@ use micro_plugin_api::{
 use serde_json::Value;
 
 use crate::{
-    Instance, LoadError, find, inspect, instance,
+    Instance, Listed, LoadError, find, inspect, instance, list,
     stage::{self, Staged},
     verify,
 };
@@ -58,6 +58,17 @@ impl LoadOptions {
     }
 }
 
+/// A library that may be loaded.
+#[derive(Clone, Debug)]
+pub struct Verified {
+    /// What the plugin is called here.
+    pub name: String,
+    /// What it says of itself.
+    pub manifest: Manifest,
+    /// The SHA-256 of the file, in lower-case hexadecimal.
+    pub sha256: String,
+}
+
 impl Loader {
     /// A loader that looks in `folders` in order ([`crate::search_path`] has the usual ones) and
     /// keeps its copies in `cache`, which is made if it is not there.
@@ -72,6 +83,43 @@ impl Loader {
     /// folder that has either.
     pub fn find(&self, name: &str) -> Result<PathBuf, LoadError> {
         find::find(name, &self.folders)
+    }
+
+    /// The library of the plugin `name` where a profile may say which: as [`Loader::find`] if
+    /// `path` is `None`; a bare file name is looked up in the folders. If that is nowhere, it is
+    /// given back as it was written, for the error that comes of loading it.
+    pub fn locate(&self, name: &str, path: Option<&Path>) -> Result<PathBuf, LoadError> {
+        let Some(path) = path else {
+            return self.find(name);
+        };
+        if path.components().count() > 1 {
+            return Ok(path.to_owned());
+        }
+        let mut places = self.folders.iter().map(|folder| folder.join(path));
+        Ok(places
+            .find(|path| path.exists())
+            .unwrap_or_else(|| path.to_owned()))
+    }
+
+    /// Every library in the folders that is a plugin or claims to be one by its name, in the order
+    /// of the search. None of their code runs.
+    pub fn list(&self) -> Vec<Listed> {
+        list::list(&self.folders)
+    }
+
+    /// Checks all that [`Loader::load`] checks of the library at `path`, and runs none of its
+    /// code.
+    pub fn verify(path: &Path, options: &LoadOptions) -> Result<Verified, LoadError> {
+        let name = options.name.clone().unwrap_or_else(|| find::name_of(path));
+        let manifest = inspect::inspect(&name, path)?;
+        verify::manifest(&name, &manifest)?;
+        verify::owners(&name, path)?;
+        let sha256 = stage::sha256(&name, path, options.sha256.as_deref())?;
+        Ok(Verified {
+            name,
+            manifest,
+            sha256,
+        })
     }
 
     /// What the library at `path` says of itself. None of its code runs, and neither its owner

@@ -43,22 +43,9 @@ pub(crate) fn stage(
         .permissions(Permissions::from_mode(0o600))
         .tempfile_in(cache)
         .map_err(failed(cache))?;
-    let source = File::open(path).map_err(|source| LoadError::Unreadable {
-        plugin: plugin.to_owned(),
-        path: path.to_owned(),
-        source,
-    })?;
+    let source = open(plugin, path)?;
     let sha256 = hash(source, |bytes| copy.write_all(bytes)).map_err(failed(cache))?;
-    if let Some(expected) = pin
-        && !expected.trim().eq_ignore_ascii_case(&sha256)
-    {
-        return Err(LoadError::Sha256 {
-            plugin: plugin.to_owned(),
-            path: path.to_owned(),
-            expected: expected.trim().to_owned(),
-            found: sha256,
-        });
-    }
+    check_pin(plugin, path, &sha256, pin)?;
     let target = cache.join(format!("{sha256}.so"));
     copy.as_file()
         .set_permissions(Permissions::from_mode(0o500))
@@ -79,6 +66,38 @@ pub(crate) fn stage(
     let real = fs::canonicalize(&target).map_err(failed(&target))?;
     verify::owners(plugin, &real)?;
     Ok(Staged { path: real, sha256 })
+}
+
+/// The hash of the file at `path`. Refused if it is not `pin`.
+pub(crate) fn sha256(plugin: &str, path: &Path, pin: Option<&str>) -> Result<String, LoadError> {
+    let sha256 =
+        hash(open(plugin, path)?, |_| Ok(())).map_err(|source| unreadable(plugin, path, source))?;
+    check_pin(plugin, path, &sha256, pin)?;
+    Ok(sha256)
+}
+
+fn open(plugin: &str, path: &Path) -> Result<File, LoadError> {
+    File::open(path).map_err(|source| unreadable(plugin, path, source))
+}
+
+fn unreadable(plugin: &str, path: &Path, source: io::Error) -> LoadError {
+    LoadError::Unreadable {
+        plugin: plugin.to_owned(),
+        path: path.to_owned(),
+        source,
+    }
+}
+
+fn check_pin(plugin: &str, path: &Path, found: &str, pin: Option<&str>) -> Result<(), LoadError> {
+    match pin.map(str::trim) {
+        Some(expected) if !expected.eq_ignore_ascii_case(found) => Err(LoadError::Sha256 {
+            plugin: plugin.to_owned(),
+            path: path.to_owned(),
+            expected: expected.to_owned(),
+            found: found.to_owned(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 fn hash(mut from: impl Read, mut each: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<String> {

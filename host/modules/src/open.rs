@@ -1,9 +1,6 @@
 //! From a profile to live modules: each plugin opened once for each set of settings.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::PathBuf, sync::Arc};
 
 use arc_swap::ArcSwap;
 use micro_loader::{Instance, LoadError, LoadOptions, Loader, OPEN_DEADLINE};
@@ -219,10 +216,8 @@ impl Opening<'_> {
     async fn open(&self, slot: &Slot, settings: String) -> Result<Opened, LoadError> {
         let plugin = &slot.plugin;
         let source = self.profile.plugins.get(plugin);
-        let path = match source.and_then(|source| source.path.as_deref()) {
-            Some(path) => self.file(path),
-            None => self.loader.find(plugin)?,
-        };
+        let path = source.and_then(|source| source.path.as_deref());
+        let path = self.loader.locate(plugin, path)?;
         let mut options = LoadOptions::named(plugin);
         if let Some(sha256) = source.and_then(|source| source.sha256.as_ref()) {
             options = options.with_sha256(sha256);
@@ -240,20 +235,6 @@ impl Opening<'_> {
             instance,
             offers: library.manifest().modules.clone(),
         })
-    }
-
-    /// The file of `plugins.NAME.path`: a bare name is looked up where plugins are. If it is
-    /// nowhere, the loader says so of the path as it was written.
-    fn file(&self, path: &Path) -> PathBuf {
-        if path.components().count() > 1 {
-            return path.to_owned();
-        }
-        self.places
-            .search
-            .iter()
-            .map(|folder| folder.join(path))
-            .find(|path| path.exists())
-            .unwrap_or_else(|| path.to_owned())
     }
 }
 

@@ -46,13 +46,36 @@ pub(crate) struct Reader<'a> {
 type Result<T> = std::result::Result<T, ProfileError>;
 
 impl Reader<'_> {
-    pub(crate) fn read(&self) -> Result<Document> {
-        let table = DeTable::parse(self.text).map_err(|error| {
+    /// The file as TOML.
+    fn parse(&self) -> Result<Spanned<DeTable<'_>>> {
+        DeTable::parse(self.text).map_err(|error| {
             let at = error.span().map_or(0, |span| span.start);
             // The parser's message may span lines; an error of ours is one.
             let message = error.message().replace('\n', ", ");
             ProfileError::invalid(self.at(at), message)
-        })?;
+        })
+    }
+
+    /// A file of settings for the plugin of this name.
+    pub(crate) fn settings(&self, plugin: &str) -> Result<Slot> {
+        let mut slot = Slot {
+            plugin: plugin.to_owned(),
+            settings: Map::new(),
+            location: self.at(0),
+            lines: BTreeMap::new(),
+        };
+        for (key, value) in self.parse()?.get_ref() {
+            let name = key.get_ref().as_ref();
+            slot.lines
+                .insert(name.to_owned(), self.line(key.span().start));
+            let setting = self.value(name, name, value, &mut slot.lines)?;
+            slot.settings.insert(name.to_owned(), setting);
+        }
+        Ok(slot)
+    }
+
+    pub(crate) fn read(&self) -> Result<Document> {
+        let table = self.parse()?;
         let mut document = Document {
             extends: None,
             slots: BTreeMap::new(),

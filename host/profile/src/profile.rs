@@ -32,6 +32,9 @@ impl Module {
         Self::Runtime,
     ];
 
+    /// Those that a server cannot be without. What needs another one says so when it is asked for.
+    pub const REQUIRED: [Self; 4] = [Self::Store, Self::Blob, Self::Registry, Self::Runtime];
+
     /// The word for it in a manifest.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -1,13 +1,18 @@
 //! From a name to a resolved profile: follows `extends` and lays the slots over each other.
 
+use std::path::Path;
+
 use crate::{
-    Profile, ProfileError, Search,
+    Profile, ProfileError, Search, Slot,
     document::{Document, Reader},
-    search::Found,
+    search::{self, Found},
 };
 
-pub(crate) fn resolve(name_or_path: &str, search: &Search) -> Result<Profile, ProfileError> {
-    let mut found = search.find(name_or_path, None)?;
+pub(crate) fn resolve(
+    name_or_path: &str,
+    mut found: Found,
+    search: &Search,
+) -> Result<Profile, ProfileError> {
     let mut names = vec![name_or_path.to_owned()];
     let mut identities = vec![found.identity.clone()];
     let mut document = read(&found, search)?;
@@ -49,12 +54,21 @@ pub(crate) fn resolve(name_or_path: &str, search: &Search) -> Result<Profile, Pr
     Ok(profile)
 }
 
-fn read(found: &Found, search: &Search) -> Result<Document, ProfileError> {
+/// The settings in a file of their own.
+pub(crate) fn settings(path: &Path, plugin: &str, search: &Search) -> Result<Slot, ProfileError> {
+    let found = search::read(path.to_owned())?;
+    reader(&found, search).settings(plugin)
+}
+
+pub(crate) fn read(found: &Found, search: &Search) -> Result<Document, ProfileError> {
+    reader(found, search).read()
+}
+
+fn reader<'a>(found: &'a Found, search: &'a Search) -> Reader<'a> {
     Reader {
         file: found.file.clone(),
         folder: found.folder.as_deref(),
         text: &found.text,
         env: search.env(),
     }
-    .read()
 }

@@ -21,6 +21,17 @@ pub struct Search {
     env: Arc<Env>,
 }
 
+/// A profile that can be named, as [`Search::list`] finds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its name.
+    pub name: String,
+    /// Its file; `built-in profile NAME` for one that is part of the binary.
+    pub file: Arc<str>,
+    /// Whether another of the same name is found before it, so that this one is never loaded.
+    pub is_shadowed: bool,
+}
+
 /// A manifest that was found.
 pub(crate) struct Found {
     /// What error messages call it.
@@ -68,6 +79,29 @@ impl Search {
         })
     }
 
+    /// Every profile that has a name, in the order of the search. A folder that is not there, or
+    /// cannot be read, has none.
+    pub fn list(&self) -> Vec<Listed> {
+        let mut all = Vec::<Listed>::new();
+        for folder in &self.folders {
+            let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+            let mut names: Vec<String> = entries
+                .filter_map(|entry| entry.file_name().into_string().ok())
+                .filter_map(|file| file.strip_suffix(".toml").map(str::to_owned))
+                .filter(|name| is_name(name) && folder.join(format!("{name}.toml")).is_file())
+                .collect();
+            names.sort();
+            for name in names {
+                let path = folder.join(format!("{name}.toml"));
+                add(&mut all, name, path.display().to_string().into());
+            }
+        }
+        for (name, _) in builtin::BUILTIN {
+            add(&mut all, (*name).to_owned(), builtin::file(name));
+        }
+        all
+    }
+
     pub(crate) fn env(&self) -> &dyn Fn(&str) -> Option<String> {
         &*self.env
     }
@@ -90,12 +124,7 @@ impl Search {
             );
             return read(path);
         }
-        let is_name = !name_or_path.is_empty()
-            && !name_or_path.starts_with('.')
-            && name_or_path
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
-        if !is_name {
+        if !is_name(name_or_path) {
             return Err(ProfileError::BadName(name_or_path.to_owned()));
         }
         for folder in &self.folders {
@@ -105,7 +134,7 @@ impl Search {
             }
         }
         if let Some(text) = builtin::text(name_or_path) {
-            let file: Arc<str> = format!("built-in profile {name_or_path}").into();
+            let file = builtin::file(name_or_path);
             return Ok(Found {
                 identity: file.to_string(),
                 file,
@@ -142,7 +171,45 @@ impl fmt::Debug for Search {
     }
 }
 
-fn read(path: PathBuf) -> Result<Found, ProfileError> {
+/// Whether a text can be the name of a profile: it is looked up as a file name.
+fn is_name(text: &str) -> bool {
+    !text.is_empty()
+        && !text.starts_with('.')
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+}
+
+fn add(all: &mut Vec<Listed>, name: String, file: Arc<str>) {
+    let is_shadowed = all.iter().any(|listed| listed.name == name);
+    // What is reserved is never looked up.
+    if !RESERVED.contains(&name.as_str()) {
+        all.push(Listed {
+            name,
+            file,
+            is_shadowed,
+        });
+    }
+}
+
+/// A manifest that is not there yet.
+pub(crate) fn of_text(name: &str, file: &Path, text: String) -> Result<Found, ProfileError> {
+    if RESERVED.contains(&name) {
+        return Err(ProfileError::Reserved(name.to_owned()));
+    }
+    if !is_name(name) {
+        return Err(ProfileError::BadName(name.to_owned()));
+    }
+    let file_name = file.display().to_string();
+    Ok(Found {
+        file: file_name.as_str().into(),
+        identity: file_name,
+        folder: file.parent().map(Path::to_owned),
+        text,
+    })
+}
+
+pub(crate) fn read(path: PathBuf) -> Result<Found, ProfileError> {
     let failed = |source| ProfileError::Read {
         path: path.clone(),
         source,

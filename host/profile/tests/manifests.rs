@@ -208,8 +208,14 @@ fn the_built_in_profiles_fill_every_module() {
                 "{name} has no {module}"
             );
         }
-        for line in text.lines().filter(|line| !line.trim().is_empty()) {
-            assert!(line.contains('#'), "{name}: not explained: {line}");
+        // A comment stands behind what it explains, or above it in the same paragraph.
+        let mut is_explained = false;
+        for line in text.lines() {
+            is_explained = line.contains('#') || is_explained && !line.is_empty();
+            assert!(
+                is_explained || line.is_empty(),
+                "{name}: not explained: {line}"
+            );
         }
     }
     let keys = |name| {
@@ -236,7 +242,7 @@ fn names_that_cannot_be_loaded() {
     assert_eq!(
         manifests.error("nowhere"),
         "profile `nowhere` not found; looked for nowhere.toml in DIR and among the built-in \
-         profiles (local, test)"
+         profiles (local, test, staging, production)"
     );
     assert_eq!(
         manifests.error("./no/such.toml"),

@@ -29,4 +29,4 @@ mod wait;
 struct Guide;
 
 pub use report::{CaseReport, Outcome, Report};
-pub use suite::{Case, Module, Suite};
+pub use suite::{Case, Module, Progress, Suite};

@@ -124,6 +124,19 @@ macro_rules! reopened {
     };
 }
 pub(crate) use reopened;
+/// What goes on while a suite runs.
+#[derive(Clone, Copy, Debug)]
+pub enum Progress<'a> {
+    /// A case begins.
+    Begun {
+        /// The rule's name.
+        name: &'static str,
+        /// The rule in one sentence.
+        rule: &'static str,
+    },
+    /// A case has ended.
+    Ended(&'a CaseReport),
+}
 
 /// The rules of one module.
 pub struct Suite<H> {
@@ -165,6 +178,13 @@ impl<H: Module> Suite<H> {
         self
     }
 
+    /// The same suite with those rules alone whose name contains `text`.
+    #[must_use]
+    pub fn matching(mut self, text: &str) -> Self {
+        self.cases.retain(|case| case.name.contains(text));
+        self
+    }
+
     /// The same suite with `deadline` for each case in place of 30 seconds.
     #[must_use]
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
@@ -183,8 +203,20 @@ impl<H: Module> Suite<H> {
     where
         F: AsyncFn() -> Result<H>,
     {
+        self.run_watched(open, |_| {}).await
+    }
+
+    /// As [`Suite::run`]; `watch` is told of each case as it begins and as it ends.
+    pub async fn run_watched<F>(&self, open: F, mut watch: impl FnMut(Progress<'_>)) -> Report
+    where
+        F: AsyncFn() -> Result<H>,
+    {
         let mut cases = Vec::with_capacity(self.cases.len());
         for case in &self.cases {
+            watch(Progress::Begun {
+                name: case.name,
+                rule: case.rule,
+            });
             let begun = Instant::now();
             let without = self.capabilities.without(case.name);
             let outcome = match without {
@@ -195,13 +227,15 @@ impl<H: Module> Suite<H> {
                     Err(Stop::Skipped(reason)) => Outcome::Skipped(reason),
                 },
             };
-            cases.push(CaseReport {
+            let report = CaseReport {
                 name: case.name,
                 rule: case.rule,
                 outcome,
                 without: without.map(str::to_owned),
                 duration: begun.elapsed(),
-            });
+            };
+            watch(Progress::Ended(&report));
+            cases.push(report);
         }
         Report {
             module: self.module,

@@ -51,6 +51,7 @@ impl Blob for Zoo {
             key: key.clone(),
             ..BlobInfo::default()
         };
+        let pace = self.excess.pace();
         let chunks = stream::iter(0_u64..).then(move |at| {
             let _held = &leaves;
             let chunk = match (key.as_str(), at) {
@@ -64,7 +65,10 @@ impl Blob for Zoo {
                 }
             };
             async move {
-                tokio::task::yield_now().await;
+                match pace {
+                    Some(pace) => tokio::time::sleep(pace).await,
+                    None => tokio::task::yield_now().await,
+                }
                 chunk
             }
         });

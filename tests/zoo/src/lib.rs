@@ -7,6 +7,8 @@
 
 mod behaviour;
 mod blob;
+mod cage;
+mod excess;
 mod journal;
 mod registry;
 mod runtime;
@@ -14,6 +16,8 @@ mod store;
 
 use std::{future, path::PathBuf, time::Duration};
 
+use cage::{Cage, Defect};
+use excess::Excess;
 use journal::Journal;
 use micro_plugin_api::prelude::*;
 
@@ -30,6 +34,13 @@ struct Settings {
     shutdown: Manner,
     /// How it drops.
     drop: Manner,
+    /// How each call of the store goes, whatever its key.
+    calls: Manner,
+    /// A store that keeps what it is given, and the promise that it breaks. Without it, it keeps
+    /// nothing.
+    cage: Option<Defect>,
+    /// What it has too much of.
+    excess: Excess,
     /// Where the journal is kept; nowhere if not said.
     journal: Option<PathBuf>,
     /// How long `slow` takes, in milliseconds.
@@ -55,6 +66,8 @@ enum Manner {
     Block,
     /// Never ends.
     Hang,
+    /// Ends the process.
+    Abort,
 }
 
 impl Manner {
@@ -66,6 +79,7 @@ impl Manner {
             Self::Slow => tokio::time::sleep(slow).await,
             Self::Block => behaviour::hold_thread(slow),
             Self::Hang => future::pending().await,
+            Self::Abort => std::process::abort(),
         }
         Ok(())
     }
@@ -77,6 +91,9 @@ struct Zoo {
     health: Manner,
     shutdown: Manner,
     drop: Manner,
+    calls: Manner,
+    cage: Option<Cage>,
+    excess: Excess,
     slow: Duration,
     /// One buffer that every read of a large value shares.
     large: Bytes,
@@ -90,11 +107,17 @@ impl Zoo {
         settings.open.act(slow).await?;
         let journal = Journal::new(settings.journal);
         journal.write(&format!("opened for {}", host.plugin()));
+        settings.excess.begin(&journal);
         Ok(Self {
             journal,
             health: settings.health,
             shutdown: settings.shutdown,
             drop: settings.drop,
+            calls: settings.calls,
+            cage: settings
+                .cage
+                .map(|defect| Cage::open(defect, host.state_dir())),
+            excess: settings.excess,
             slow,
             large: Bytes::from(vec![42; 1 << 20]),
         })
@@ -119,5 +142,7 @@ export_plugin! {
     registry: Zoo::open,
     runtime: Zoo::open,
     run = hop,
+    // The cage alone, and what is broken of it on purpose.
+    promises = ["store.durable"],
     except = ["store.list", "blob.list", "registry.list", "registry.watch"],
 }

@@ -19,7 +19,11 @@ fn record(key: &str, value: Bytes) -> Record {
 }
 
 impl Store for Zoo {
-    async fn read(&self, _: &Call, _: Table<'_>, key: &str) -> Result<Option<Record>> {
+    async fn read(&self, _: &Call, table: Table<'_>, key: &str) -> Result<Option<Record>> {
+        self.calls.act(self.slow).await?;
+        if let Some(cage) = &self.cage {
+            return Ok(cage.read(table, key));
+        }
         self.act(key).await?;
         Ok(match key {
             "large" => Some(record(key, self.large.clone())),
@@ -31,18 +35,26 @@ impl Store for Zoo {
     fn list(
         &self,
         _: &Call,
-        _: Table<'_>,
+        table: Table<'_>,
         query: &ListQuery<'_>,
     ) -> impl Future<Output = Result<Page>> + Send {
         assert_ne!(query.prefix, PANIC_AT_ONCE, "asked to panic at once");
+        let kept = self.cage.as_ref().map(|cage| cage.list(table, query));
         let prefix = query.prefix.to_owned();
         async move {
+            if let Some(kept) = kept {
+                return kept;
+            }
             self.act(&prefix).await?;
             Ok(Page::default())
         }
     }
 
     async fn commit(&self, _: &Call, commit: &Commit) -> Result<Version> {
+        self.calls.act(self.slow).await?;
+        if let Some(cage) = &self.cage {
+            return cage.commit(commit);
+        }
         for operation in &commit.operations {
             let mut leaves = Leaves {
                 journal: self.journal.clone(),
@@ -56,6 +68,9 @@ impl Store for Zoo {
     }
 
     async fn databases(&self, call: &Call) -> Result<Vec<String>> {
+        if let Some(cage) = &self.cage {
+            return Ok(cage.databases());
+        }
         let trace = call.trace();
         Ok(vec![
             call.namespace().to_owned(),
@@ -66,6 +81,9 @@ impl Store for Zoo {
     }
 
     async fn tables(&self, _: &Call, database: &str) -> Result<Vec<String>> {
+        if let Some(cage) = &self.cage {
+            return Ok(cage.tables(database));
+        }
         self.act(database).await?;
         Ok(Vec::new())
     }

@@ -1,15 +1,13 @@
 //! `micro server`: turns flags and variables into [`ServerFlags`]; the binary's main starts the server with them.
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    path::{Path, PathBuf},
-};
+use std::net::{Ipv4Addr, SocketAddr};
 
 use secrecy::SecretString;
 
 use crate::{
     context::Context,
     error::{CliError, Result},
+    plugins::folders,
     sdk,
     server_flags::ServerFlags,
 };
@@ -107,14 +105,6 @@ pub(crate) fn flags(context: &Context<'_>, args: Args) -> Result<ServerFlags> {
         home,
         state,
     })
-}
-
-fn folders(here: &Path, list: Option<&str>) -> Vec<PathBuf> {
-    list.into_iter()
-        .flat_map(std::env::split_paths)
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .map(|folder| here.join(folder))
-        .collect()
 }
 
 /// `HOST:PORT` with an IP address or `localhost`; `:PORT` is loopback too: nobody listens to the network without having said so.

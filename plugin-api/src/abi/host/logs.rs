@@ -1,7 +1,10 @@
 //! What the server offers to plugins: its log, `micro.log/1`.
 
+use std::time::Instant;
+
 use abi_stable::std_types::{RNone, ROption, RSome, RStr};
 
+use super::flood::{LINES, Meter, Verdict};
 use crate::abi::{
     guard,
     tables::{HostRecord, Interface, InterfaceRecord, LogTable},
@@ -27,6 +30,8 @@ pub(super) fn services() -> HostRecord {
         program: program(),
     }
 }
+
+static METER: Meter = Meter::new();
 
 static TABLE: LogTable = LogTable { enabled, log };
 
@@ -54,11 +59,24 @@ extern "C" fn enabled(level: u32) -> bool {
 extern "C" fn log(level: u32, plugin: RStr<'_>, source: RStr<'_>, text: RStr<'_>) {
     use tracing::{Level, event};
     let (plugin, source, text) = (plugin.as_str(), source.as_str(), text.as_str());
-    let _ = guard::contain(|| match level {
-        1 => event!(target: target!(), Level::ERROR, plugin, source, "{text}"),
-        2 => event!(target: target!(), Level::WARN, plugin, source, "{text}"),
-        3 => event!(target: target!(), Level::INFO, plugin, source, "{text}"),
-        4 => event!(target: target!(), Level::DEBUG, plugin, source, "{text}"),
-        _ => event!(target: target!(), Level::TRACE, plugin, source, "{text}"),
+    let _ = guard::contain(|| {
+        match METER.count(plugin, Instant::now()) {
+            Verdict::Write { left_out: 0 } => {}
+            Verdict::Write { left_out } => {
+                event!(target: target!(), Level::WARN, plugin, flood = true, "{left_out} lines of this plugin were left out");
+            }
+            Verdict::Warn => {
+                event!(target: target!(), Level::WARN, plugin, flood = true, "this plugin logs more than {LINES} lines a second: the rest of this second is left out");
+                return;
+            }
+            Verdict::Drop => return,
+        }
+        match level {
+            1 => event!(target: target!(), Level::ERROR, plugin, source, "{text}"),
+            2 => event!(target: target!(), Level::WARN, plugin, source, "{text}"),
+            3 => event!(target: target!(), Level::INFO, plugin, source, "{text}"),
+            4 => event!(target: target!(), Level::DEBUG, plugin, source, "{text}"),
+            _ => event!(target: target!(), Level::TRACE, plugin, source, "{text}"),
+        }
     });
 }

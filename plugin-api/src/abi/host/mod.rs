@@ -5,6 +5,7 @@ mod broker;
 mod connect;
 mod documents;
 mod events;
+mod flood;
 mod link;
 mod logs;
 mod store;
