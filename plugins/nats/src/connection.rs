@@ -47,6 +47,8 @@ pub(crate) struct Connection {
 pub(crate) struct Link {
     /// How often it was lost, or made.
     changes: u64,
+    /// How often it was lost.
+    losses: u64,
     /// Why it is not there.
     problem: Option<String>,
 }
@@ -177,7 +179,9 @@ impl Connection {
     /// whether it has.
     pub(crate) async fn confirm(&self, deadline: Deadline) -> Result<()> {
         let number = self.echoes.fetch_add(1, Ordering::Relaxed) + 1;
-        let mut link = self.changes();
+        let mut link = self.link.clone();
+        // That it was made may be told late, and is no reason to give up.
+        let losses = link.borrow().losses;
         let mut echoed = self.echoed.clone();
         let confirmed = async {
             let payload = number.to_string().into();
@@ -186,10 +190,11 @@ impl Connection {
             let seen = echoed.wait_for(|seen| *seen >= number);
             seen.await.map(|_| ()).map_err(closed)
         };
+        let lost = async { link.wait_for(|link| link.losses > losses).await.map(drop) };
         tokio::select! {
             biased;
             confirmed = confirmed => confirmed,
-            Ok(()) = link.changed() => Err(self.unconfirmed()),
+            Ok(()) = lost => Err(self.unconfirmed()),
             () = tokio::time::sleep_until(deadline.at()) => Err(self.unconfirmed()),
         }
     }

@@ -116,7 +116,10 @@ fn note(changed: &watch::Sender<Link>, event: &Event) {
         }
         Event::Disconnected => {
             tracing::warn!("the connection to NATS is lost; connecting again");
-            changed.send_modify(|link| link.changes += 1);
+            changed.send_modify(|link| {
+                link.changes += 1;
+                link.losses += 1;
+            });
         }
         Event::ClientError(ClientError::Other(problem)) => {
             let is_new = changed.borrow().problem.as_ref() != Some(problem);
