@@ -15,7 +15,7 @@ use super::{
     lock,
 };
 use crate::{
-    BoxStream, Result,
+    BoxStream, Error, Result,
     stream::{Acks, ConsumeOptions, Delivery, Event, Token},
 };
 
@@ -131,14 +131,25 @@ impl<S: Source> Member<S> {
 
     /// Reads events that nobody had yet; whether there were any.
     async fn read_new(&mut self, max: usize) -> Result<bool> {
-        let _turn = self.group.reading.lock().await;
-        let from = self.group.next();
-        let batch = self.group.source().read(from, max).await?;
-        let some = batch.next > from;
-        if some {
-            self.group.reserve(self.number, &batch);
-            self.ready.extend(batch.events);
-        }
+        let (group, number) = (Arc::clone(&self.group), self.number);
+        // In a task, which goes on when nobody polls this member for a while: the others wait for
+        // its turn to end.
+        let reading = tokio::spawn(async move {
+            let _turn = group.reading.lock().await;
+            let from = group.next();
+            let batch = group.source().read(from, max).await?;
+            let some = batch.next > from;
+            if some {
+                group.reserve(number, &batch);
+            }
+            Ok(some.then_some(batch.events))
+        });
+        let read: Result<Option<Vec<Event>>> = reading
+            .await
+            .map_err(|error| Error::internal(error.to_string()))?;
+        let events = read?;
+        let some = events.is_some();
+        self.ready.extend(events.into_iter().flatten());
         Ok(some)
     }
 }
