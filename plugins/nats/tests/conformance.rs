@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use micro_nats::{NatsBroker, NatsStream, Settings, Urls};
+use micro_nats::{NatsBroker, NatsStream, PLUGIN, Settings, Urls};
 use micro_plugin_api::{BrokerHandle, Host, StreamHandle};
 use micro_plugin_conformance::{broker, stream};
 use micro_test_backends::{Nats, unique};
@@ -31,7 +31,9 @@ async fn broker_passes() {
         let broker = NatsBroker::open(settings.clone(), host()).await;
         broker.map(BrokerHandle::new)
     };
-    let suite = broker::suite().with_deadline(DEADLINE);
+    let suite = broker::suite()
+        .of(&PLUGIN.capabilities())
+        .with_deadline(DEADLINE);
     suite.run(open).await.assert_passed();
 }
 
@@ -42,6 +44,8 @@ async fn stream_passes() {
         let stream = NatsStream::open(settings.clone(), host()).await;
         stream.map(StreamHandle::new)
     };
-    let suite = stream::suite().with_deadline(DEADLINE);
+    let suite = stream::suite()
+        .of(&PLUGIN.capabilities())
+        .with_deadline(DEADLINE);
     suite.run(open).await.assert_passed();
 }
