@@ -263,11 +263,9 @@ impl<S: Source> Group<S> {
         lock(&self.inner).members.len()
     }
 
-    /// What `member`, which may have `in_flight` that are not settled, is to do now; and when to ask
-    /// again if that brings nothing and nobody wakes the group.
-    pub(super) fn claim(&self, member: u64, in_flight: usize) -> (Claim, Option<Instant>) {
+    /// What `member`, which may have `in_flight` that are not settled, is to do at `now`.
+    pub(super) fn claim(&self, member: u64, in_flight: usize, now: Instant) -> Claim {
         let mut inner = lock(&self.inner);
-        let now = Instant::now();
         let (mut late, mut due, mut mine) = (Vec::new(), Vec::new(), 0);
         for (position, pending) in &inner.pending {
             match pending.at {
@@ -292,21 +290,21 @@ impl<S: Source> Group<S> {
             CHUNK
         };
         if room == 0 {
-            return (Claim::Full, inner.first_after(now));
+            return Claim::Full;
         }
         // Alone, many at once cost less; with others, each takes one after the other.
         let share = if inner.members.len() > 1 { 1 } else { CHUNK };
         due.sort_unstable();
         due.truncate(room.min(share));
         if due.is_empty() {
-            return (Claim::New(room.min(share)), inner.first_after(now));
+            return Claim::New(room.min(share));
         }
         for position in &due {
             if let Some(pending) = inner.pending.get_mut(position) {
                 pending.at = reserved(member, now);
             }
         }
-        (Claim::Again(due), None)
+        Claim::Again(due)
     }
 
     /// Makes a pending event one to be delivered again, unless that was done often enough. Whether
@@ -339,10 +337,20 @@ impl<S: Source> Group<S> {
         lock(&self.inner).next
     }
 
+    /// When to claim again, if what was claimed at `now` brought nothing and nobody wakes the group.
+    pub(super) fn first_after(&self, now: Instant) -> Option<Instant> {
+        lock(&self.inner).first_after(now)
+    }
+
     /// Gives `member` what it has read from [`Self::next`] on, while it held [`Self::reading`].
+    /// If it has left meanwhile, the others are to have it.
     pub(super) fn reserve(&self, member: u64, batch: &Batch) {
         let mut inner = lock(&self.inner);
-        let at = reserved(member, Instant::now());
+        let (now, is_here) = (Instant::now(), inner.members.contains_key(&member));
+        let at = match is_here {
+            true => reserved(member, now),
+            false => At::Due(now),
+        };
         for event in &batch.events {
             let attempts = self.source.attempts(event.position);
             let pending = Pending { attempts, at };
@@ -351,6 +359,9 @@ impl<S: Source> Group<S> {
         inner.next = inner.next.max(batch.next);
         drop(inner);
         self.changed();
+        if !is_here {
+            self.wake();
+        }
     }
 
     /// Notes that `member` hands an event out; how often that was done now, or `None` if it is not

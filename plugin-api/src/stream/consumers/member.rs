@@ -100,8 +100,8 @@ impl<S: Source> Member<S> {
             let woken = group.woken().notified();
             tokio::pin!(woken);
             woken.as_mut().enable();
-            let (claim, moment) = group.claim(self.number, self.in_flight);
-            match claim {
+            let now = Instant::now();
+            match group.claim(self.number, self.in_flight, now) {
                 Claim::Again(positions) => {
                     self.read_again(&positions).await?;
                     continue;
@@ -114,7 +114,8 @@ impl<S: Source> Member<S> {
                 Claim::Full => {}
             }
             self.in_a_row = 0;
-            wait(woken, moment).await;
+            // Asked last: somebody may have reserved something while this one read.
+            wait(woken, group.first_after(now)).await;
         }
     }
 

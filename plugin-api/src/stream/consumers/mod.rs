@@ -7,6 +7,8 @@ mod groups;
 mod history;
 mod member;
 mod source;
+#[cfg(test)]
+mod tests;
 
 use std::{
     sync::{
