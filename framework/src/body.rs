@@ -7,20 +7,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http_body::Frame;
 use tokio::time::Sleep;
 use tonic::{Status, body::Body};
 
 use crate::Error;
-
-/// The trailers that end a response with this error.
-pub(crate) fn trailers(error: &Error) -> Frame<Bytes> {
-    let mut trailers = HeaderMap::new();
-    // Fails only for metadata that is no header, and there is none here.
-    let _ = Status::from(error.clone()).add_header(&mut trailers);
-    Frame::trailers(trailers)
-}
 
 /// Ends `body` with `error` once `sleep` is over.
 pub(crate) struct Deadline {
@@ -56,7 +47,11 @@ impl http_body::Body for Deadline {
         }
         std::task::ready!(this.sleep.as_mut().poll(cx));
         this.body = Body::empty();
-        Poll::Ready(this.error.take().map(|error| Ok(trailers(&error))))
+        Poll::Ready(
+            this.error
+                .take()
+                .map(|error| Ok(Frame::trailers(error.into_trailers()))),
+        )
     }
 
     fn is_end_stream(&self) -> bool {

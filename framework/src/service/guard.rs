@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     Error,
-    body::{Deadline, trailers},
+    body::Deadline,
     context::Context,
     wire::{Handlers, metadata},
 };
@@ -218,7 +218,7 @@ impl http_body::Body for Guarded {
                 this.ended = true;
                 this.record.failed = true;
                 let error = recovered(&this.name, panic.as_ref());
-                Poll::Ready(Some(Ok(trailers(&error))))
+                Poll::Ready(Some(Ok(Frame::trailers(error.into_trailers()))))
             }
         }
     }

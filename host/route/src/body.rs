@@ -8,10 +8,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use micro_wire::Error;
-use tonic::Status;
 
 use crate::{Node, deadline::Timer, upstream::NodeBody};
 
@@ -63,10 +61,7 @@ impl Body {
     /// Ends the body with this error, as trailers.
     fn end_with(&mut self, error: Error) -> Frame<Bytes> {
         *self = Self::default();
-        let mut trailers = HeaderMap::new();
-        // Fails only for a message that is no header value, and it is percent-encoded.
-        let _ = Status::from(error).add_header(&mut trailers);
-        Frame::trailers(trailers)
+        Frame::trailers(error.into_trailers())
     }
 }
 

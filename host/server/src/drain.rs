@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use http::{HeaderMap, Request, Response};
+use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use micro_route::Core;
 use micro_wire::{Error, error::CLIENT_ID};
@@ -85,10 +85,8 @@ impl Body for Drained {
         ready!(this.drained.get_or_insert_with(drained).as_mut().poll(cx));
         this.ended = true;
         this.body = tonic::body::Body::empty();
-        let mut trailers = HeaderMap::new();
         let stopping = Error::service_unavailable(CLIENT_ID, STOPPING);
-        Status::from(stopping).add_header(&mut trailers)?;
-        Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+        Poll::Ready(Some(Ok(Frame::trailers(stopping.into_trailers()))))
     }
 
     fn is_end_stream(&self) -> bool {

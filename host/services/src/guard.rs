@@ -12,7 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use futures::FutureExt as _;
-use http::{HeaderMap, Request, Response};
+use http::{Request, Response};
 use http_body::{Frame, SizeHint};
 use micro_wire::{Error, error::CLIENT_ID, metadata};
 use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
@@ -86,12 +86,7 @@ impl Guarded {
         self.ended = true;
         self.body = Body::empty();
         self.counters.count_error(true);
-        let mut trailers = HeaderMap::new();
-        Poll::Ready(Some(
-            Status::from(error)
-                .add_header(&mut trailers)
-                .map(|()| Frame::trailers(trailers)),
-        ))
+        Poll::Ready(Some(Ok(Frame::trailers(error.into_trailers()))))
     }
 }
 

@@ -4,6 +4,7 @@ pub(crate) mod auth;
 pub(crate) mod call;
 pub(crate) mod config;
 pub(crate) mod env;
+pub(crate) mod format;
 pub(crate) mod get;
 pub(crate) mod health;
 pub(crate) mod init;

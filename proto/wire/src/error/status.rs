@@ -1,5 +1,6 @@
 //! The error as a gRPC status and back: one table of codes for the whole platform.
 
+use http::HeaderMap;
 use prost::Message;
 use prost_types::Any;
 use tonic::{Code, Status};
@@ -21,6 +22,16 @@ struct RichStatus {
 }
 
 impl Error {
+    /// The trailers that end a response with this error.
+    #[must_use]
+    pub fn into_trailers(self) -> HeaderMap {
+        let mut trailers = HeaderMap::new();
+        // Fails only for a message or metadata that is no header: the one is percent-encoded, and
+        // there is none of the other.
+        let _ = Status::from(self).add_header(&mut trailers);
+        trailers
+    }
+
     /// The gRPC code that an error of this HTTP number travels under.
     #[must_use]
     pub fn grpc_code(&self) -> Code {

@@ -4,7 +4,7 @@ use micro_loader::{Loader, Manifest};
 use serde_json::{Value, json};
 
 use crate::{
-    commands::{Outcome, missing},
+    commands::{Outcome, format::Format, missing},
     context::Context,
     error::{CliError, Result},
     plugins::{
@@ -21,9 +21,8 @@ use crate::{
 pub(super) struct Args {
     /// A path, or the name of a plugin
     file: Option<String>,
-    /// table or json
-    #[arg(long, value_parser = ["table", "json"], default_value = "table")]
-    output: String,
+    #[command(flatten)]
+    format: Format,
 }
 
 /// Prints what the library says without running it, and then the settings, which its code says in
@@ -46,7 +45,7 @@ pub(super) async fn run(context: &Context<'_>, places: &Places, args: Args) -> R
         Err(refusal) => Err(refused(refusal)),
     };
     let described = described.map(|description| settings(&description.schema));
-    let output = match args.output == "json" {
+    let output = match args.format.is_json() {
         true => Output::Spaced(as_json(&path, &manifest, described.as_deref().ok())),
         false => as_table(&path, &manifest, described.as_deref().unwrap_or_default()),
     };

@@ -4,7 +4,7 @@ use micro_loader::Listed;
 use serde_json::{Value, json};
 
 use crate::{
-    commands::Outcome,
+    commands::{Outcome, format::Format},
     plugins::Places,
     printer::{Align, Output, Table},
 };
@@ -12,15 +12,14 @@ use crate::{
 /// How to show them.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// table or json
-    #[arg(long, value_parser = ["table", "json"], default_value = "table")]
-    output: String,
+    #[command(flatten)]
+    format: Format,
 }
 
 /// Prints the list.
 pub(super) fn run(places: &Places, args: &Args) -> Outcome {
     let all = places.loader.list();
-    if args.output == "json" {
+    if args.format.is_json() {
         return Output::Spaced(all.iter().map(as_json).collect()).into();
     }
     let heading = ["NAME", "VERSION", "API", "MODULES", "LIBRARY", "STATUS"];

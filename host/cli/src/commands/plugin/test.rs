@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::inspect::absolute;
 use crate::{
-    commands::{Outcome, missing},
+    commands::{Outcome, format::Format, missing},
     context::Context,
     error::{CliError, Result},
     plugins::{
@@ -31,9 +31,8 @@ pub(super) struct Args {
     /// Only rules whose names contain this
     #[arg(long)]
     filter: Option<String>,
-    /// table or json
-    #[arg(long, value_parser = ["table", "json"], default_value = "table")]
-    output: String,
+    #[command(flatten)]
+    format: Format,
 }
 
 /// Prints each rule with how it went; ends with 1 if one failed, or there was none.
@@ -94,7 +93,7 @@ pub(super) async fn run(context: &Context<'_>, places: &Places, args: Args) -> R
     let count = |outcome: &str| all.iter().filter(|ran| ran.outcome == outcome).count();
     let (passed, failed, skipped) = (count("passed"), count("failed"), count("skipped"));
     let totals = format!("{passed} passed, {failed} failed, {skipped} skipped");
-    let output = match args.output == "json" {
+    let output = match args.format.is_json() {
         true => Output::Spaced(json!({
             "plugin": verified.name, "version": verified.manifest.version,
             "passed": passed, "failed": failed, "skipped": skipped, "rules": all,

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::asked::{self, Asked};
 use crate::{
-    commands::{Outcome, missing},
+    commands::{Outcome, format::Format, missing},
     context::Context,
     error::{CliError, Result},
     plugins::{Places, options, schema},
@@ -20,9 +20,8 @@ use crate::{
 pub(super) struct Args {
     /// A name or a path
     name: Option<String>,
-    /// table or json
-    #[arg(long, value_parser = ["table", "json"], default_value = "table")]
-    output: String,
+    #[command(flatten)]
+    format: Format,
 }
 
 /// What was found of one module.
@@ -43,7 +42,7 @@ pub(super) async fn run(context: &Context<'_>, places: &Places, args: Args) -> R
         .map(|(module, slot)| check(places, &profile, &asked, *module, slot))
         .collect();
     checked.extend(unfilled(&profile));
-    let output = match args.output == "json" {
+    let output = match args.format.is_json() {
         true => Output::Spaced(as_json(&name, &checked)),
         false => as_table(&checked),
     };

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    commands::Outcome,
+    commands::{Outcome, format::Format},
     plugins::Places,
     printer::{Align, Output, Table},
 };
@@ -11,15 +11,14 @@ use crate::{
 /// How to show them.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// table or json
-    #[arg(long, value_parser = ["table", "json"], default_value = "table")]
-    output: String,
+    #[command(flatten)]
+    format: Format,
 }
 
 /// Prints the list.
 pub(super) fn run(places: &Places, args: &Args) -> Outcome {
     let all = places.profiles.list();
-    if args.output == "json" {
+    if args.format.is_json() {
         let all = all.into_iter().map(|listed| {
             json!({
                 "name": listed.name, "file": &*listed.file, "shadowed": listed.is_shadowed,
