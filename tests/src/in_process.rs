@@ -130,6 +130,7 @@ impl Core {
             access: access.clone(),
             manager: manager.clone(),
             config_key: config_key.clone(),
+            reloader: None,
             background: tokio::runtime::Handle::current(),
         })
         .expect("no two handlers have one name");

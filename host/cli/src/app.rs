@@ -6,8 +6,8 @@ use clap::{
 };
 
 use crate::commands::{
-    auth, call, config, env, get, health, kill, login, logs, run, server, stats, status, store,
-    stream, update, user,
+    auth, call, config, env, get, health, kill, login, logs, profile, run, server, stats, status,
+    store, stream, update, user,
 };
 use crate::error::CliError;
 
@@ -73,6 +73,8 @@ pub(crate) enum Command {
     Logout,
     /// Get the logs of a service e.g micro logs -f helloworld
     Logs(logs::Args),
+    /// Reload and inspect the profile that the server runs by
+    Profile(profile::Args),
     /// Run a service from its folder or executable e.g micro run ./helloworld
     Run(run::Args),
     /// Run the micro server

@@ -144,6 +144,7 @@ async fn remote(context: &Context<'_>, command: Command) -> Result<Outcome> {
     match command {
         Command::Auth(args) => return commands::auth::run(context, args).await,
         Command::Login(args) => return commands::login::run(context, args).await,
+        Command::Profile(args) => return commands::profile::run(context, args).await,
         Command::User(args) => return commands::user::run(context, args).await,
         _ => {}
     }
@@ -168,6 +169,7 @@ async fn remote(context: &Context<'_>, command: Command) -> Result<Outcome> {
         | Command::Help { .. }
         | Command::Login(_)
         | Command::Logout
+        | Command::Profile(_)
         | Command::Server(_)
         | Command::User(_) => Ok(Outcome::Help),
     }

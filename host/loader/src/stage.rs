@@ -67,9 +67,7 @@ pub(crate) fn stage(
     copy.persist(&target)
         .map_err(|error| error.error)
         .map_err(failed(&target))?;
-    let written = File::open(&target)
-        .and_then(|file| hash(file, |_| Ok(())))
-        .map_err(failed(&target))?;
+    let written = hash_file(&target).map_err(failed(&target))?;
     if written != sha256 {
         return Err(failed(&target)(io::Error::other(
             "the copy has another hash than the original",
@@ -79,6 +77,11 @@ pub(crate) fn stage(
     let real = fs::canonicalize(&target).map_err(failed(&target))?;
     verify::owners(plugin, &real)?;
     Ok(Staged { path: real, sha256 })
+}
+
+/// The hash of a file, in lower-case hexadecimal.
+pub(crate) fn hash_file(path: &Path) -> io::Result<String> {
+    hash(File::open(path)?, |_| Ok(()))
 }
 
 fn hash(mut from: impl Read, mut each: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<String> {

@@ -10,11 +10,13 @@ mod profile;
 mod resolve;
 mod search;
 mod vars;
+mod watch;
 
 pub use builtin::BUILTIN;
 pub use error::ProfileError;
 pub use profile::{Keys, Location, Module, PluginSource, Profile, ServerSettings, Slot};
 pub use search::{RESERVED, Search};
+pub use watch::{Watch, WatchError};
 
 /// The resolved profile of a name (`local`) or of a path (`./mine.toml`: it holds a `/` or ends in
 /// `.toml`).

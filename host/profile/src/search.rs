@@ -28,6 +28,8 @@ pub(crate) struct Found {
     /// The same manifest has the same identity, however it was named.
     pub(crate) identity: String,
     pub(crate) folder: Option<PathBuf>,
+    /// Where it is, as it was named and where links lead to; nowhere, if it is built in.
+    pub(crate) paths: Vec<PathBuf>,
     pub(crate) text: String,
 }
 
@@ -66,6 +68,11 @@ impl Search {
         Self::new(listed.chain(own).chain(shared), |name| {
             std::env::var(name).ok()
         })
+    }
+
+    /// The folders that are searched, first to last.
+    pub fn folders(&self) -> &[PathBuf] {
+        &self.folders
     }
 
     pub(crate) fn env(&self) -> &dyn Fn(&str) -> Option<String> {
@@ -110,6 +117,7 @@ impl Search {
                 identity: file.to_string(),
                 file,
                 folder: None,
+                paths: Vec::new(),
                 text: text.to_owned(),
             });
         }
@@ -153,6 +161,7 @@ fn read(path: PathBuf) -> Result<Found, ProfileError> {
         file: path.display().to_string().into(),
         identity: identity.display().to_string(),
         folder: identity.parent().map(Path::to_owned),
+        paths: vec![path, identity],
         text,
     })
 }

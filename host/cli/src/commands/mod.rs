@@ -10,6 +10,7 @@ pub(crate) mod kill;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod logs;
+pub(crate) mod profile;
 pub(crate) mod run;
 pub(crate) mod server;
 pub(crate) mod services;
