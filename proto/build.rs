@@ -4,9 +4,9 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message as _;
 
-const PACKAGES: [&str; 12] = [
-    "api", "auth", "broker", "config", "debug", "errors", "events", "network", "registry",
-    "router", "runtime", "store",
+const PACKAGES: [&str; 13] = [
+    "api", "auth", "broker", "config", "debug", "errors", "events", "network", "profile",
+    "registry", "router", "runtime", "store",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

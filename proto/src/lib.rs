@@ -51,6 +51,11 @@ pub mod network {
     tonic::include_proto!("network");
 }
 
+/// Package `profile`: which plugins a server runs by.
+pub mod profile {
+    tonic::include_proto!("profile");
+}
+
 /// Package `registry`.
 pub mod registry {
     tonic::include_proto!("registry");

@@ -255,6 +255,7 @@ impl Core {
             access: access.clone(),
             manager: manager.clone(),
             config_key: config_key.clone(),
+            reloader: None,
             background: runs_on.clone(),
         })
         .expect("no two handlers have one name");

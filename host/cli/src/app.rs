@@ -79,7 +79,7 @@ pub(crate) enum Command {
     New(new::Args),
     /// Look at, check and test the plugins that profiles name
     Plugin(plugin::Args),
-    /// Look at, check and compare profiles, which pick a server's plugins
+    /// Look at, check, compare and reload profiles, which pick a server's plugins
     Profile(profile::Args),
     /// Run a service from its folder or executable e.g micro run ./helloworld
     Run(run::Args),

@@ -10,9 +10,9 @@ use crate::{
 };
 
 /// The platform's own services: they are the same ones in every namespace.
-pub(crate) const CORE: [&str; 13] = [
-    "api", "auth", "broker", "config", "debug", "events", "network", "proxy", "registry", "router",
-    "runtime", "store", "web",
+pub(crate) const CORE: [&str; 14] = [
+    "api", "auth", "broker", "config", "debug", "events", "network", "profile", "proxy",
+    "registry", "router", "runtime", "store", "web",
 ];
 
 /// A service as the registry knows it.

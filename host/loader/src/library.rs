@@ -128,6 +128,12 @@ impl Loader {
         inspect::inspect(&find::name_of(path), path)
     }
 
+    /// The SHA-256 of the file at `path` as it is now, in lower-case hexadecimal. `plugin` is what
+    /// an error calls it.
+    pub fn hash(plugin: &str, path: &Path) -> Result<String, LoadError> {
+        stage::sha256(plugin, path, None)
+    }
+
     /// Loads the library at `path`, after all that can be checked without running it was.
     pub fn load(&self, path: &Path, options: &LoadOptions) -> Result<Library, LoadError> {
         let name = options.name.clone().unwrap_or_else(|| find::name_of(path));

@@ -54,9 +54,7 @@ pub(crate) fn stage(
     copy.persist(&target)
         .map_err(|error| error.error)
         .map_err(failed(&target))?;
-    let written = File::open(&target)
-        .and_then(|file| hash(file, |_| Ok(())))
-        .map_err(failed(&target))?;
+    let written = hash_file(&target).map_err(failed(&target))?;
     if written != sha256 {
         return Err(failed(&target)(io::Error::other(
             "the copy has another hash than the original",
@@ -70,8 +68,7 @@ pub(crate) fn stage(
 
 /// The hash of the file at `path`. Refused if it is not `pin`.
 pub(crate) fn sha256(plugin: &str, path: &Path, pin: Option<&str>) -> Result<String, LoadError> {
-    let sha256 =
-        hash(open(plugin, path)?, |_| Ok(())).map_err(|source| unreadable(plugin, path, source))?;
+    let sha256 = hash_file(path).map_err(|source| unreadable(plugin, path, source))?;
     check_pin(plugin, path, &sha256, pin)?;
     Ok(sha256)
 }
@@ -98,6 +95,11 @@ fn check_pin(plugin: &str, path: &Path, found: &str, pin: Option<&str>) -> Resul
         }),
         _ => Ok(()),
     }
+}
+
+/// The hash of a file, in lower-case hexadecimal.
+fn hash_file(path: &Path) -> io::Result<String> {
+    hash(File::open(path)?, |_| Ok(()))
 }
 
 fn hash(mut from: impl Read, mut each: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<String> {

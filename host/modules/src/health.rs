@@ -13,10 +13,7 @@ use arc_swap::ArcSwapOption;
 use micro_profile::Module;
 use tokio::{task::JoinHandle, time::sleep};
 
-use crate::{
-    Modules, blocking,
-    live::{Handle, Live},
-};
+use crate::{Modules, blocking, live::Handle, slot::Slot};
 
 /// How often modules are asked in the background.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -64,12 +61,12 @@ impl Modules {
         }
         let [store, blob, stream, broker, registry, runtime] = &self.checks.busy;
         let (store, blob, stream, broker, registry, runtime) = tokio::join!(
-            check(Module::Store, self.store.load_full(), store),
-            check(Module::Blob, self.blob.load_full(), blob),
-            check(Module::Stream, self.stream.load_full(), stream),
-            check(Module::Broker, self.broker.load_full(), broker),
-            check(Module::Registry, self.registry.load_full(), registry),
-            check(Module::Runtime, self.runtime.load_full(), runtime),
+            check(Module::Store, &self.slots.store, store),
+            check(Module::Blob, &self.slots.blob, blob),
+            check(Module::Stream, &self.slots.stream, stream),
+            check(Module::Broker, &self.slots.broker, broker),
+            check(Module::Registry, &self.slots.registry, registry),
+            check(Module::Runtime, &self.slots.runtime, runtime),
         );
         let all = vec![store, blob, stream, broker, registry, runtime];
         self.checks.last.store(Some(Arc::new(all.clone())));
@@ -110,17 +107,20 @@ impl Modules {
 /// costs one thread and no more.
 async fn check<H: Handle>(
     module: Module,
-    live: Arc<Live<H>>,
+    slot: &Arc<Slot<H>>,
     busy: &Arc<AtomicBool>,
 ) -> ModuleHealth {
-    let plugin = live.plugin.clone();
+    let plugin = slot.plugin();
     let error = if busy.swap(true, Ordering::AcqRel) {
         Some("an earlier health check has not come back yet".to_owned())
     } else {
         let busy = Busy(busy.clone());
+        let slot = slot.clone();
         let ask = move |call| async move {
             let _busy = busy;
-            live.handle.health(&call).await
+            // One that is being replaced is asked when it is.
+            let _pass = slot.gate.read(&call).await?;
+            slot.live()?.handle.health(&call).await
         };
         blocking::within(DEADLINE, "its health check", ask)
             .await

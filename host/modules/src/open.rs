@@ -2,14 +2,18 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use arc_swap::ArcSwap;
-use micro_loader::{Instance, LoadError, LoadOptions, Loader, OPEN_DEADLINE};
-use micro_plugin_api::{
-    BlobHandle, BrokerHandle, Host, RegistryHandle, RuntimeHandle, StoreHandle, StreamHandle,
-};
-use micro_profile::{Location, Module, Profile, Slot};
+use micro_loader::LoadError;
+use micro_plugin_api::{BrokerHandle, StreamHandle};
+use micro_profile::{Location, Module, Profile};
 
-use crate::{Modules, absent::Absent, health::Checks, live::Live, shutdown::Closers};
+use crate::{
+    Modules,
+    absent::Absent,
+    instances::{Instances, Key, Opener},
+    live::{Handle, Live},
+    shutdown::Closers,
+    slots::Slots,
+};
 
 /// Why the modules of a profile could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +41,7 @@ pub enum OpenError {
         /// The module, or the key of the setting that is wrong.
         module: String,
         /// Why not.
-        source: LoadError,
+        source: Box<LoadError>,
     },
 
     /// A plugin does not do what is asked of it.
@@ -81,172 +85,102 @@ impl Modules {
     /// # Errors
     /// The first module that cannot be opened; what was open by then is closed again.
     pub async fn open(profile: &Profile, places: &Places) -> Result<Arc<Self>, OpenError> {
-        let mut opening = Opening {
+        let opener = Arc::new(Opener::new(places.clone()));
+        let instances = Instances::default();
+        let opening = Opening {
             profile,
-            places,
-            loader: Loader::new(places.search.clone(), places.state.join("cache/plugins")),
-            opened: Vec::new(),
+            opener: &opener,
+            instances: &instances,
         };
-        let modules = opening.all().await;
-        let closers = Closers::default();
-        for opened in opening.opened {
-            closers.push_instance(opened.instance);
-        }
-        match modules {
-            Ok((store, blob, stream, broker, registry, runtime)) => Ok(Arc::new(Self {
-                store: ArcSwap::from_pointee(store),
-                blob: ArcSwap::from_pointee(blob),
-                stream: ArcSwap::from_pointee(stream),
-                broker: ArcSwap::from_pointee(broker),
-                registry: ArcSwap::from_pointee(registry),
-                runtime: ArcSwap::from_pointee(runtime),
-                checks: Checks::default(),
-                closers,
-            })),
+        match opening.all().await {
+            Ok(slots) => {
+                let closers = Closers::default();
+                Ok(Self::new(slots, instances, closers, Some(opener)))
+            }
             Err(error) => {
-                closers.close().await;
+                for opened in instances.take(|_| true) {
+                    opened.close().await;
+                }
                 Err(error)
             }
         }
     }
 }
 
-type All = (
-    Live<StoreHandle>,
-    Live<BlobHandle>,
-    Live<StreamHandle>,
-    Live<BrokerHandle>,
-    Live<RegistryHandle>,
-    Live<RuntimeHandle>,
-);
-
-/// What is open so far.
-struct Opening<'a> {
-    profile: &'a Profile,
-    places: &'a Places,
-    loader: Loader,
-    opened: Vec<Opened>,
+/// What stands in for a stream that a profile has no plugin for.
+pub(crate) fn no_stream(profile: &Profile) -> Live<StreamHandle> {
+    let absent = Absent::new(Module::Stream, &profile.name);
+    Live::new("none", None, StreamHandle::new(absent))
 }
 
-/// An instance, and what makes it this one.
-struct Opened {
-    plugin: String,
-    settings: String,
-    instance: Instance,
-    offers: Vec<String>,
+/// What stands in for a broker that a profile has no plugin for.
+pub(crate) fn no_broker(profile: &Profile) -> Live<BrokerHandle> {
+    let absent = Absent::new(Module::Broker, &profile.name);
+    Live::new("none", None, BrokerHandle::new(absent))
+}
+
+/// The error of a module that a profile must have, and has no plugin for.
+pub(crate) fn missing(profile: &Profile, module: Module) -> OpenError {
+    let file = profile.files.first();
+    OpenError::Missing {
+        profile: profile.name.clone(),
+        file: file.map_or_else(String::new, ToString::to_string),
+        module,
+    }
+}
+
+/// A profile that is being opened.
+struct Opening<'a> {
+    profile: &'a Profile,
+    opener: &'a Opener,
+    instances: &'a Instances,
 }
 
 impl Opening<'_> {
-    async fn all(&mut self) -> Result<All, OpenError> {
-        Ok((
-            self.module(Module::Store, Instance::store).await?,
-            self.module(Module::Blob, Instance::blob).await?,
-            self.optional(Module::Stream, Instance::stream, |absent| {
-                StreamHandle::new(absent)
-            })
-            .await?,
-            self.optional(Module::Broker, Instance::broker, |absent| {
-                BrokerHandle::new(absent)
-            })
-            .await?,
-            self.module(Module::Registry, Instance::registry).await?,
-            self.module(Module::Runtime, Instance::runtime).await?,
+    async fn all(&self) -> Result<Slots, OpenError> {
+        Ok(Slots::new(
+            self.module().await?,
+            self.module().await?,
+            self.optional(no_stream).await?,
+            self.optional(no_broker).await?,
+            self.module().await?,
+            self.module().await?,
         ))
     }
 
-    /// The handle of one module that a profile may do without, as those do that were written before
-    /// it was thought of.
-    async fn optional<H>(
-        &mut self,
-        module: Module,
-        view: impl Fn(&Instance) -> Option<H>,
-        absent: impl FnOnce(Absent) -> H,
+    /// One module that a profile may do without, as those do that were written before it was
+    /// thought of.
+    async fn optional<H: Handle>(
+        &self,
+        absent: impl FnOnce(&Profile) -> Live<H>,
     ) -> Result<Live<H>, OpenError> {
-        if self.profile.slots.contains_key(&module) {
-            return self.module(module, view).await;
+        if self.profile.slots.contains_key(&H::MODULE) {
+            return self.module().await;
         }
-        let absent = absent(Absent::new(module, &self.profile.name));
-        Ok(Live::new("none", absent))
+        Ok(absent(self.profile))
     }
 
-    /// The handle of one module, of an instance that is open already or is opened now.
-    async fn module<H>(
-        &mut self,
-        module: Module,
-        view: impl Fn(&Instance) -> Option<H>,
-    ) -> Result<Live<H>, OpenError> {
-        let Some(slot) = self.profile.slots.get(&module) else {
-            let file = self.profile.files.first();
-            return Err(OpenError::Missing {
-                profile: self.profile.name.clone(),
-                file: file.map_or_else(String::new, ToString::to_string),
-                module,
-            });
+    /// One module, of an instance that is open already or is opened now.
+    async fn module<H: Handle>(&self) -> Result<Live<H>, OpenError> {
+        let Some(slot) = self.profile.slots.get(&H::MODULE) else {
+            return Err(missing(self.profile, H::MODULE));
         };
-        let settings = serde_json::Value::Object(slot.settings.clone()).to_string();
-        let index = match self
-            .opened
-            .iter()
-            .position(|opened| opened.plugin == slot.plugin && opened.settings == settings)
-        {
-            Some(index) => index,
-            None => {
-                let opened = self.open(slot, settings).await.map_err(|source| {
-                    let (location, module) = place(slot, module, &source);
-                    OpenError::Load {
-                        location,
-                        module,
-                        source,
-                    }
-                })?;
-                self.opened.push(opened);
-                self.opened.len() - 1
-            }
+        let key = self.opener.key(self.profile, H::MODULE, slot)?;
+        let view = |key: &Key| {
+            let viewed = self.instances.with(key, |opened| opened.view(slot))?;
+            Some(viewed.map(|handle| Live::new(&slot.plugin, Some(key.clone()), handle)))
         };
-        let opened = &self.opened[index];
-        let handle = view(&opened.instance).ok_or_else(|| OpenError::NotOffered {
-            location: slot.locate("plugin"),
-            plugin: slot.plugin.clone(),
-            module,
-            offers: opened.offers.clone(),
-        })?;
-        Ok(Live::new(slot.plugin.clone(), handle))
-    }
-
-    async fn open(&self, slot: &Slot, settings: String) -> Result<Opened, LoadError> {
-        let plugin = &slot.plugin;
-        let source = self.profile.plugins.get(plugin);
-        let path = source.and_then(|source| source.path.as_deref());
-        let path = self.loader.locate(plugin, path)?;
-        let mut options = LoadOptions::named(plugin);
-        if let Some(sha256) = source.and_then(|source| source.sha256.as_ref()) {
-            options = options.with_sha256(sha256);
+        if let Some(live) = view(&key) {
+            return live;
         }
-        let library = self.loader.load(&path, &options)?;
-        let host = Host::new(
-            plugin,
-            self.places.state.join("plugins").join(plugin),
-            self.places.logs(),
-        );
-        let instance = library.open(&settings, host, OPEN_DEADLINE).await?;
-        Ok(Opened {
-            plugin: plugin.clone(),
-            settings,
-            instance,
-            offers: library.manifest().modules.clone(),
-        })
-    }
-}
-
-/// The line that a failure is about, and what it is about there: the setting, if it is one, else
-/// the module.
-fn place(slot: &Slot, module: Module, error: &LoadError) -> (Location, String) {
-    match error {
-        LoadError::UnknownSetting { key, .. } | LoadError::Setting { key, .. }
-            if !key.is_empty() =>
-        {
-            (slot.locate(key), format!("{module}.{key}"))
-        }
-        _ => (slot.locate("plugin"), module.to_string()),
+        let opened = self
+            .opener
+            .load_and_open(self.profile, H::MODULE, slot)
+            .await?;
+        let live = opened
+            .view(slot)
+            .map(|handle| Live::new(&slot.plugin, Some(opened.key.clone()), handle));
+        self.instances.add(opened);
+        live
     }
 }

@@ -6,7 +6,6 @@ use std::{
     time::Duration,
 };
 
-use micro_loader::Instance;
 use micro_plugin_api::BoxFuture;
 
 use crate::{Module, blocking, live::Handle};
@@ -48,20 +47,6 @@ impl Closers {
         });
     }
 
-    /// Adds an instance of a plugin, opened last.
-    pub(crate) fn push_instance(&self, instance: Instance) {
-        self.lock().push(Closer {
-            name: instance.plugin().to_owned(),
-            deadline: deadline(instance.runtime().is_some()),
-            close: Box::new(move |deadline| {
-                Box::pin(async move {
-                    let closed = instance.shutdown(deadline).await;
-                    closed.map_err(|error| error.to_string())
-                })
-            }),
-        });
-    }
-
     /// Closes the last first. What cannot be closed is logged.
     pub(crate) async fn close(&self) {
         let opened = mem::take(&mut *self.lock());
@@ -78,7 +63,8 @@ impl Closers {
     }
 }
 
-fn deadline(runs_services: bool) -> Duration {
+/// How long a module, or an instance of a plugin, may take to close.
+pub(crate) fn deadline(runs_services: bool) -> Duration {
     if runs_services {
         RUNTIME_DEADLINE
     } else {

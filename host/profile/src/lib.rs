@@ -13,12 +13,14 @@ mod redact;
 mod resolve;
 mod search;
 mod vars;
+mod watch;
 
 pub use builtin::BUILTIN;
 pub use error::ProfileError;
 pub use profile::{Keys, Location, Module, PluginSource, Profile, ServerSettings, Slot};
 pub use redact::HIDDEN;
 pub use search::{Listed, RESERVED, Search};
+pub use watch::{Watch, WatchError};
 
 /// The resolved profile of a name (`local`) or of a path (`./mine.toml`: it holds a `/` or ends in
 /// `.toml`).

@@ -161,6 +161,8 @@ pub struct Profile {
     pub name: String,
     /// The manifests it is made of: itself first, then what it extends.
     pub files: Vec<Arc<str>>,
+    /// Where those of them that are files are: as they were named, and where links lead to.
+    pub paths: Vec<PathBuf>,
     /// The choice for each module that has one.
     pub slots: BTreeMap<Module, Slot>,
     /// What is said of plugins, by name.

@@ -19,6 +19,7 @@ pub(crate) fn resolve(
     let mut profile = Profile {
         name: name_or_path.to_owned(),
         files: vec![found.file.clone()],
+        paths: found.paths.clone(),
         slots: document.slots,
         plugins: document.plugins,
         server: document.server,
@@ -39,6 +40,7 @@ pub(crate) fn resolve(
         }
         identities.push(found.identity.clone());
         profile.files.push(found.file.clone());
+        profile.paths.append(&mut found.paths);
         document = read(&found, search)?;
         // What is nearer to the profile that was asked for wins, slot by slot.
         for (module, slot) in document.slots {

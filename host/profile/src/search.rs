@@ -39,6 +39,8 @@ pub(crate) struct Found {
     /// The same manifest has the same identity, however it was named.
     pub(crate) identity: String,
     pub(crate) folder: Option<PathBuf>,
+    /// Where it is, as it was named and where links lead to; nowhere, if it is built in.
+    pub(crate) paths: Vec<PathBuf>,
     pub(crate) text: String,
 }
 
@@ -102,6 +104,11 @@ impl Search {
         all
     }
 
+    /// The folders that are searched, first to last.
+    pub fn folders(&self) -> &[PathBuf] {
+        &self.folders
+    }
+
     pub(crate) fn env(&self) -> &dyn Fn(&str) -> Option<String> {
         &*self.env
     }
@@ -139,6 +146,7 @@ impl Search {
                 identity: file.to_string(),
                 file,
                 folder: None,
+                paths: Vec::new(),
                 text: text.to_owned(),
             });
         }
@@ -205,6 +213,7 @@ pub(crate) fn of_text(name: &str, file: &Path, text: String) -> Result<Found, Pr
         file: file_name.as_str().into(),
         identity: file_name,
         folder: file.parent().map(Path::to_owned),
+        paths: Vec::new(),
         text,
     })
 }
@@ -220,6 +229,7 @@ pub(crate) fn read(path: PathBuf) -> Result<Found, ProfileError> {
         file: path.display().to_string().into(),
         identity: identity.display().to_string(),
         folder: identity.parent().map(Path::to_owned),
+        paths: vec![path, identity],
         text,
     })
 }

@@ -21,9 +21,9 @@ pub trait Core: Send + Sync + 'static {
 
 /// The registry names that belong to the platform. A call to one of them is answered in the
 /// process or not at all: no record in the registry can take it elsewhere.
-pub const RESERVED: [&str; 13] = [
-    "api", "auth", "broker", "config", "debug", "events", "network", "proxy", "registry", "router",
-    "runtime", "store", "web",
+pub const RESERVED: [&str; 14] = [
+    "api", "auth", "broker", "config", "debug", "events", "network", "profile", "proxy",
+    "registry", "router", "runtime", "store", "web",
 ];
 
 /// Whether `service` is one of the [`RESERVED`] names.

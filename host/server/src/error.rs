@@ -74,6 +74,10 @@ pub enum ServerError {
     #[error(transparent)]
     Modules(Box<micro_modules::OpenError>),
 
+    /// The store is not whole.
+    #[error("{0}")]
+    UnfinishedCopy(micro_plugin_api::Error),
+
     /// Accounts and tokens cannot be set up.
     #[error(transparent)]
     Access(#[from] micro_access::AccessError),

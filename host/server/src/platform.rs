@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use micro_access::Access;
-use micro_modules::Modules;
+use micro_modules::{Modules, Reloader};
+use micro_plugin_api::Code;
 use micro_profile::Profile;
 use micro_route::Routes;
 use micro_services::{CoreServices, Manager};
@@ -29,6 +30,7 @@ pub(crate) struct Platform {
     core: CoreServices,
     manager: Manager,
     registration: Arc<Registration>,
+    reloader: Arc<Reloader>,
 }
 
 impl Platform {
@@ -55,6 +57,20 @@ impl Platform {
         state: &State,
         addresses: Addresses,
     ) -> Result<Self, ServerError> {
+        match modules.platform_id().await {
+            Ok(id) => tracing::info!(platform = id, "these are the records of this platform"),
+            Err(error) if error.code() == Code::CONFLICT => {
+                return Err(ServerError::UnfinishedCopy(error));
+            }
+            // It gets one when it is asked for.
+            Err(error) => tracing::warn!("cannot read the platform's id: {error}"),
+        }
+        let reloader = Reloader::new(
+            modules.clone(),
+            profile.clone(),
+            places::profiles(config),
+            places::plugins(config, state),
+        );
         let config_key = places::config_key(config, profile).load()?;
         let access = places::access(config, profile, &config_key);
         let access = Access::open(modules.clone(), access).await?;
@@ -69,6 +85,7 @@ impl Platform {
             access: access.clone(),
             manager: manager.clone(),
             config_key,
+            reloader: Some(reloader.clone()),
             background: Handle::current(),
         })?;
         let registration = Registration::new(
@@ -83,6 +100,7 @@ impl Platform {
             core,
             manager,
             registration: Arc::new(registration),
+            reloader,
         })
     }
 
@@ -108,6 +126,7 @@ impl Platform {
                 modules: self.modules.clone(),
                 core: self.core.clone(),
                 registration: self.registration.clone(),
+                reloader: self.reloader.clone(),
             }),
         };
         let served = match Doors::open(sockets, &behind, config, &drain) {
@@ -136,14 +155,22 @@ impl Platform {
             let (registration, stop) = (self.registration.clone(), drain.clone());
             async move { registration.renew(stop).await }
         });
+        let following = tokio::spawn({
+            let (reloader, stop) = (self.reloader.clone(), stop.clone());
+            async move { reloader.follow(stop).await }
+        });
         let served = serving();
         if served.is_ok() {
             stop.cancelled().await;
         }
         restoring.abort();
+        // A swap that is under way ends first; nothing is swapped from here on.
+        stop.cancel();
+        if let Err(error) = following.await {
+            tracing::error!("following the profile panicked: {error}");
+        }
         self.manager.shutdown().await;
         // Nothing is accepted from here on; what is in flight goes on while others are told.
-        stop.cancel();
         drain.cancel();
         health.abort();
         let served = served.map(drop);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use micro_gateway::{Readiness, Unready};
-use micro_modules::Modules;
+use micro_modules::{Modules, Reloader};
 use micro_services::CoreServices;
 
 use crate::registration::Registration;
@@ -15,6 +15,7 @@ pub(crate) struct Parts {
     pub(crate) modules: Arc<Modules>,
     pub(crate) core: CoreServices,
     pub(crate) registration: Arc<Registration>,
+    pub(crate) reloader: Arc<Reloader>,
 }
 
 impl Readiness for Parts {
@@ -45,5 +46,10 @@ impl Readiness for Parts {
             });
             modules.chain(services).chain(registration).collect()
         })
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let status = self.reloader.status();
+        status.problems().map(str::to_owned).collect()
     }
 }

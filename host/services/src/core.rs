@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use futures::future::{self, BoxFuture, FutureExt as _};
 use http::{Request, Response};
 use micro_access::{Access, ConfigKey};
-use micro_modules::{Module, ModuleHealth, Modules};
+use micro_modules::{Module, ModuleHealth, Modules, Reloader};
 use micro_wire::{
     Error, Handlers, clipped, error::CLIENT_ID, json::MethodsError, path::MethodPath,
 };
@@ -15,7 +15,7 @@ use tonic::body::Body;
 use crate::{
     auth, broker, config,
     debug::{self, Counters},
-    events, guard, registry, runtime,
+    events, guard, profile, registry, runtime,
     runtime::Manager,
     store,
 };
@@ -32,6 +32,8 @@ pub struct Platform {
     pub manager: Manager,
     /// What secrets of configurations are sealed with.
     pub config_key: ConfigKey,
+    /// What follows the profile that the modules were opened by; `None` if there is none.
+    pub reloader: Option<Arc<Reloader>>,
     /// Where work goes on that outlives the call which began it.
     pub background: Handle,
 }
@@ -134,6 +136,8 @@ impl CoreServices {
                 &[Module::Runtime, Module::Store, Module::Blob],
                 true,
             )?,
+            // Of this process, as `debug` is: another server has a profile of its own.
+            service("profile", profile::handlers(platform)?, &[], false)?,
             service("network", Handlers::new(), &[], true)?,
             service("api", Handlers::new(), &[], true)?,
             service("proxy", Handlers::new(), &[], true)?,

@@ -14,6 +14,7 @@ mod debug;
 mod error;
 mod events;
 mod guard;
+mod profile;
 mod records;
 mod registry;
 mod request;

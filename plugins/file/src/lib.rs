@@ -25,5 +25,6 @@ export_plugin! {
     blob: FileBlob::open,
     stream: FileStream::open,
     run = inline,
+    exclusive = true,
     promises = ["store.durable", "blob.durable", "stream.durable"],
 }

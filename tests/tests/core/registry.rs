@@ -225,8 +225,8 @@ async fn what_makes_no_sense_is_refused() {
 async fn the_names_of_the_platform_are_taken() {
     let core = Core::start().await;
     let reserved = [
-        "api", "auth", "broker", "config", "debug", "events", "network", "proxy", "registry",
-        "router", "runtime", "store", "web",
+        "api", "auth", "broker", "config", "debug", "events", "network", "profile", "proxy",
+        "registry", "router", "runtime", "store", "web",
     ];
     for name in reserved {
         for door in [core.by(admin("micro")), core.by(service("foo"))] {

@@ -4,12 +4,16 @@ mod asked;
 mod check;
 mod diff;
 mod list;
+mod reload;
 mod show;
+mod status;
 mod view;
 
 use clap::Subcommand;
 
-use crate::{commands::Outcome, context::Context, error::Result, plugins::Places};
+use crate::{
+    commands::Outcome, context::Context, error::Result, plugins::Places, session::Session,
+};
 
 /// The sub-command, if any.
 #[derive(Debug, clap::Args)]
@@ -27,8 +31,12 @@ enum Action {
     Diff(diff::Args),
     /// List the profiles that there are
     List(list::Args),
+    /// Have the server apply its profile as it is now e.g micro profile reload --copy
+    Reload(reload::Args),
     /// Show a profile e.g micro profile show staging --resolved
     Show(show::Args),
+    /// Show which plugins serve, and what of the profile could not be applied
+    Status(status::Args),
 }
 
 /// Runs the sub-command.
@@ -39,6 +47,8 @@ pub(crate) async fn run(context: &Context<'_>, args: Args) -> Result<Outcome> {
         Some(Action::Check(args)) => check::run(context, &places, args).await,
         Some(Action::Diff(args)) => diff::run(context, &places, args).await,
         Some(Action::List(args)) => Ok(list::run(&places, &args)),
+        Some(Action::Reload(args)) => reload::run(&Session::open(context).await?, &args).await,
         Some(Action::Show(args)) => show::run(context, &places, args).await,
+        Some(Action::Status(args)) => status::run(&Session::open(context).await?, &args).await,
     }
 }

@@ -1,0 +1,202 @@
+//! Whose data a backend holds: the platform's id, and the proof that two instances are of one
+//! backend.
+//!
+//! What is written through one instance and read through the other shows that both have the same
+//! data. Nothing less does: a store may hold the platform's id and its accounts as they were long
+//! ago.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use micro_plugin_api::{
+    BlobHandle, Bytes, Call, Code, Error, Result, StoreHandle, StreamHandle,
+    blob::{BlobKey, BlobMeta},
+    store::{Commit, Precondition, Put, Table},
+    stream::{HistoryQuery, NewEvent},
+};
+use uuid::Uuid;
+
+use crate::{Modules, PLATFORM_DATABASE, swappable::Pending, unix_millis};
+
+/// The table of what the platform is.
+pub(crate) const TABLE: Table<'static> = Table::new(PLATFORM_DATABASE, "platform");
+/// The key of the platform's id: a UUID as text.
+const ID: &str = "id";
+/// The key that a store has while another is copied into it.
+pub(crate) const COPYING: &str = "copying";
+/// The key, blob and topic of what is written to be found again.
+pub(crate) const PROOF: &str = "swap";
+
+/// How long a backend may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+fn call() -> Call {
+    Call::new(PLATFORM_DATABASE).with_timeout(TIMEOUT)
+}
+
+fn put(text: &str) -> Put {
+    Put {
+        value: Bytes::copy_from_slice(text.as_bytes()),
+        ..Put::default()
+    }
+}
+
+impl Modules {
+    /// The id of the platform whose records the store holds, which it gets now if it has none.
+    ///
+    /// # Errors
+    /// A store that cannot be read, or that another one was being copied into when that ended:
+    /// `conflict`.
+    pub async fn platform_id(&self) -> Result<String> {
+        let store = self.store();
+        if store.read(&call(), TABLE, COPYING).await?.is_some() {
+            return Err(Error::conflict(
+                "the store holds an unfinished copy of another one: go back to the profile that \
+                 was in use, start the server with it, and make the copy again with `micro profile \
+                 reload --copy`",
+            ));
+        }
+        id_of(&store).await
+    }
+}
+
+/// The platform's id in a store, which it gets if it has none.
+pub(crate) async fn id_of(store: &StoreHandle) -> Result<String> {
+    loop {
+        if let Some(id) = read(store, ID).await? {
+            return Ok(id);
+        }
+        let id = put(&Uuid::now_v7().to_string());
+        let commit = Commit::new().put(TABLE, ID, Precondition::Absent, id);
+        match store.commit(&call(), &commit).await {
+            Ok(_) => {}
+            // Another server was faster.
+            Err(error) if error.code() == Code::CONFLICT => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Marks a store as one that is being copied into, for the platform of that id.
+pub(crate) async fn mark_unfinished(store: &StoreHandle, platform: &str) -> Result<()> {
+    let copying = put("another store is being copied into this one");
+    let commit = Commit::new()
+        .put(TABLE, COPYING, Precondition::Any, copying)
+        .put(TABLE, ID, Precondition::Any, put(platform));
+    store.commit(&call(), &commit).await.map(drop)
+}
+
+async fn read(store: &StoreHandle, key: &str) -> Result<Option<String>> {
+    let record = store.read(&call(), TABLE, key).await?;
+    Ok(record.map(|record| String::from_utf8_lossy(&record.value).into_owned()))
+}
+
+/// What another store holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Holds {
+    /// The very records that are in use.
+    Ours,
+    /// Records of this platform that are not those in use.
+    OlderOurs,
+    /// Those of the platform of that id.
+    Another(String),
+    /// Records of nobody who said so.
+    Something,
+    /// Nothing.
+    Nothing,
+}
+
+/// Something that was written through one instance, to be looked for through another.
+pub(crate) struct Proof(String);
+
+impl Proof {
+    /// Leaves one in a store.
+    pub(crate) async fn in_store(store: &StoreHandle) -> Result<Self> {
+        let proof = Self(Uuid::now_v7().to_string());
+        let commit = Commit::new().put(TABLE, PROOF, Precondition::Any, put(&proof.0));
+        store.commit(&call(), &commit).await?;
+        Ok(proof)
+    }
+
+    /// What a store holds, given the platform's id.
+    pub(crate) async fn look_in_store(&self, store: &StoreHandle, platform: &str) -> Result<Holds> {
+        if read(store, PROOF).await?.as_ref() == Some(&self.0) {
+            return Ok(Holds::Ours);
+        }
+        Ok(match read(store, ID).await? {
+            Some(id) if id == platform => Holds::OlderOurs,
+            Some(id) => Holds::Another(id),
+            None if store.databases(&call()).await?.is_empty() => Holds::Nothing,
+            None => Holds::Something,
+        })
+    }
+
+    /// Leaves one in a blob store.
+    pub(crate) async fn in_blob(blob: &BlobHandle) -> Result<Self> {
+        let proof = Self(Uuid::now_v7().to_string());
+        let body = Bytes::from(proof.0.clone().into_bytes());
+        let body = Box::pin(stream::iter([Ok(body)]));
+        blob.write(&call(), blob_key(), &BlobMeta::default(), body)
+            .await?;
+        Ok(proof)
+    }
+
+    /// Whether it is in a blob store.
+    pub(crate) async fn is_in_blob(&self, blob: &BlobHandle) -> Result<bool> {
+        let body = match blob.read(&call(), blob_key()).await {
+            Ok((_, body)) => body,
+            Err(error) if error.code() == Code::NOT_FOUND => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        let chunks: Vec<Bytes> = body.try_collect().await?;
+        Ok(chunks.concat() == self.0.as_bytes())
+    }
+
+    /// Leaves one in a stream.
+    pub(crate) async fn in_stream(stream: &StreamHandle, pending: &Pending) -> Result<Self> {
+        let event = NewEvent::new(topic(), "");
+        let ids = stream.publish(&call(), &[event]).await?;
+        let id = ids.into_iter().next().unwrap_or_default();
+        // The id tells when the backend took it in, by its own clock.
+        if let Some(time) = Uuid::parse_str(&id).ok().and_then(|id| id.get_timestamp()) {
+            let (seconds, nanos) = time.to_unix();
+            let theirs = seconds * 1_000 + u64::from(nanos) / 1_000_000;
+            let ahead = i128::from(theirs) - i128::from(unix_millis());
+            pending.set_ahead(ahead.try_into().unwrap_or_default());
+        }
+        Ok(Self(id))
+    }
+
+    /// Whether it is in a stream.
+    pub(crate) async fn is_in_stream(&self, stream: &StreamHandle) -> Result<bool> {
+        let query = HistoryQuery::default();
+        let mut events = match stream.history(&call(), &topic(), &query).await {
+            Ok(events) => events,
+            Err(error) if error.code() == Code::UNSUPPORTED => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        while let Some(event) = events.next().await {
+            if event?.id == self.0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Takes the proof out of a store again, on its own time: it does no harm there.
+pub(crate) fn remove_from_store(store: &Arc<crate::live::Live<StoreHandle>>) {
+    let store = store.clone();
+    tokio::spawn(async move {
+        let commit = Commit::new().delete(TABLE, PROOF, Precondition::Any);
+        let _ = store.handle.commit(&call(), &commit).await;
+    });
+}
+
+fn blob_key() -> BlobKey<'static> {
+    BlobKey::new(PLATFORM_DATABASE, PROOF)
+}
+
+fn topic() -> String {
+    format!("{PLATFORM_DATABASE}/{PROOF}")
+}

@@ -1,0 +1,287 @@
+//! The instances of plugins that are open: one for each plugin, settings and build of its library.
+
+use std::{
+    collections::HashMap,
+    fmt, fs,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use micro_loader::{Instance, Library, LoadError, LoadOptions, Loader, OPEN_DEADLINE};
+use micro_plugin_api::Host;
+use micro_profile::{Location, Module, Profile, Slot};
+
+use crate::{OpenError, Places, live::Handle, shutdown};
+
+/// What makes an instance the same as another one. Its `Debug` output leaves the settings out, which
+/// may be secret.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    pub(crate) plugin: String,
+    /// Its settings, as JSON.
+    pub(crate) settings: String,
+    /// The hash of its library.
+    pub(crate) sha256: String,
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Key")
+            .field("plugin", &self.plugin)
+            .field("sha256", &self.sha256)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An instance that is open.
+pub(crate) struct Opened {
+    pub(crate) key: Key,
+    /// Its library, with which it can be opened again when the file is another one by now.
+    pub(crate) library: Library,
+    pub(crate) instance: Instance,
+    /// For each module that it filled before, whether nobody uses that any more.
+    left: Vec<Box<dyn Fn() -> bool + Send + Sync>>,
+}
+
+impl Opened {
+    /// Its handle of a module.
+    ///
+    /// # Errors
+    /// The plugin does not have that module.
+    pub(crate) fn view<H: Handle>(&self, slot: &Slot) -> Result<H, OpenError> {
+        H::view(&self.instance).ok_or_else(|| OpenError::NotOffered {
+            location: slot.locate("plugin"),
+            plugin: self.key.plugin.clone(),
+            module: H::MODULE,
+            offers: self.library.manifest().modules.clone(),
+        })
+    }
+
+    /// Whether nobody uses it any more.
+    pub(crate) fn is_left(&self) -> bool {
+        self.left.iter().all(|gone| gone())
+    }
+
+    /// Shuts it down and drops it. What fails is logged: there is nobody left who could do better.
+    pub(crate) async fn close(self) {
+        let Self { key, instance, .. } = self;
+        let deadline = shutdown::deadline(instance.runtime().is_some());
+        if let Err(error) = instance.shutdown(deadline).await {
+            tracing::warn!(name = key.plugin, "cannot close cleanly: {error}");
+        }
+    }
+}
+
+/// The instances that are open, in the order in which they were opened.
+#[derive(Default)]
+pub(crate) struct Instances(Mutex<Vec<Opened>>);
+
+impl Instances {
+    pub(crate) fn add(&self, opened: Opened) {
+        self.lock().push(opened);
+    }
+
+    /// Asks one, if it is open.
+    pub(crate) fn with<T>(&self, key: &Key, ask: impl FnOnce(&Opened) -> T) -> Option<T> {
+        self.lock()
+            .iter()
+            .find(|opened| opened.key == *key)
+            .map(ask)
+    }
+
+    /// Notes that a module has left an instance, which is used until `gone` says otherwise.
+    pub(crate) fn left(&self, key: &Key, gone: impl Fn() -> bool + Send + Sync + 'static) {
+        let mut all = self.lock();
+        if let Some(opened) = all.iter_mut().find(|opened| opened.key == *key) {
+            opened.left.push(Box::new(gone));
+        }
+    }
+
+    /// Takes out those that `wanted` does not want, the last first.
+    pub(crate) fn take(&self, unwanted: impl Fn(&Key) -> bool) -> Vec<Opened> {
+        let mut all = self.lock();
+        let mut taken = Vec::new();
+        for at in (0..all.len()).rev() {
+            if unwanted(&all[at].key) {
+                taken.push(all.remove(at));
+            }
+        }
+        taken
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Opened>> {
+        // Nothing that is done under the lock can panic half way.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Finds, loads and opens the plugins of profiles.
+pub(crate) struct Opener {
+    places: Places,
+    loader: Loader,
+    /// The hash of each file, as long as it looks the same.
+    hashes: Mutex<HashMap<PathBuf, (Look, String)>>,
+}
+
+/// What a file looks like from outside: device, inode, length and the time of its last change.
+type Look = (u64, u64, u64, i64, i64);
+
+impl Opener {
+    pub(crate) fn new(places: Places) -> Self {
+        Self {
+            loader: Loader::new(places.search.clone(), places.state.join("cache/plugins")),
+            places,
+            hashes: Mutex::default(),
+        }
+    }
+
+    /// What the instance that fills `slot` has to be.
+    ///
+    /// # Errors
+    /// There is no such library, or it cannot be read.
+    pub(crate) fn key(
+        &self,
+        profile: &Profile,
+        module: Module,
+        slot: &Slot,
+    ) -> Result<Key, OpenError> {
+        let hashed = self
+            .file(profile, slot)
+            .and_then(|path| self.hash(&slot.plugin, &path));
+        Ok(Key {
+            plugin: slot.plugin.clone(),
+            settings: settings(slot),
+            sha256: hashed.map_err(|error| failed(slot, module, error))?,
+        })
+    }
+
+    fn hash(&self, plugin: &str, path: &Path) -> Result<String, LoadError> {
+        let look = fs::metadata(path).ok().map(|file| {
+            (
+                file.dev(),
+                file.ino(),
+                file.len(),
+                file.mtime(),
+                file.mtime_nsec(),
+            )
+        });
+        let mut hashes = self.hashes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(look), Some((known, hash))) = (look, hashes.get(path))
+            && look == *known
+        {
+            return Ok(hash.clone());
+        }
+        let hash = Loader::hash(plugin, path)?;
+        if let Some(look) = look {
+            hashes.insert(path.to_owned(), (look, hash.clone()));
+        }
+        Ok(hash)
+    }
+
+    /// Loads the library that `slot` names.
+    ///
+    /// # Errors
+    /// It cannot be found, verified or loaded.
+    pub(crate) fn load(
+        &self,
+        profile: &Profile,
+        module: Module,
+        slot: &Slot,
+    ) -> Result<Library, OpenError> {
+        let load = || {
+            let mut options = LoadOptions::named(&slot.plugin);
+            let source = profile.plugins.get(&slot.plugin);
+            if let Some(sha256) = source.and_then(|source| source.sha256.as_ref()) {
+                options = options.with_sha256(sha256);
+            }
+            self.loader.load(&self.file(profile, slot)?, &options)
+        };
+        load().map_err(|error| failed(slot, module, error))
+    }
+
+    /// Opens an instance of a library.
+    ///
+    /// # Errors
+    /// The plugin does not open.
+    pub(crate) async fn open(
+        &self,
+        library: Library,
+        settings: String,
+    ) -> Result<Opened, LoadError> {
+        let plugin = library.name().to_owned();
+        let host = Host::new(
+            &plugin,
+            self.places.state.join("plugins").join(&plugin),
+            self.places.logs(),
+        );
+        let instance = library.open(&settings, host, OPEN_DEADLINE).await?;
+        Ok(Opened {
+            key: Key {
+                plugin,
+                settings,
+                sha256: library.sha256().unwrap_or_default().to_owned(),
+            },
+            library,
+            instance,
+            left: Vec::new(),
+        })
+    }
+
+    /// Loads what `slot` names and opens it with its settings.
+    ///
+    /// # Errors
+    /// Those of [`Opener::load`] and [`Opener::open`].
+    pub(crate) async fn load_and_open(
+        &self,
+        profile: &Profile,
+        module: Module,
+        slot: &Slot,
+    ) -> Result<Opened, OpenError> {
+        let library = self.load(profile, module, slot)?;
+        let opened = self.open(library, settings(slot)).await;
+        opened.map_err(|error| failed(slot, module, error))
+    }
+
+    /// The folders and files whose change may mean another library.
+    pub(crate) fn watched(&self, profile: &Profile) -> Vec<PathBuf> {
+        let named = profile.slots.values().map(|slot| self.file(profile, slot));
+        let files = named.filter_map(Result::ok);
+        self.places.search.iter().cloned().chain(files).collect()
+    }
+
+    /// The file of the plugin of `slot`.
+    fn file(&self, profile: &Profile, slot: &Slot) -> Result<PathBuf, LoadError> {
+        let source = profile.plugins.get(&slot.plugin);
+        let path = source.and_then(|source| source.path.as_deref());
+        self.loader.locate(&slot.plugin, path)
+    }
+}
+
+/// The settings of a slot as a plugin takes them.
+pub(crate) fn settings(slot: &Slot) -> String {
+    serde_json::Value::Object(slot.settings.clone()).to_string()
+}
+
+/// The error of a plugin that cannot be loaded or opened.
+pub(crate) fn failed(slot: &Slot, module: Module, source: LoadError) -> OpenError {
+    let (location, module) = place(slot, module, &source);
+    OpenError::Load {
+        location,
+        module,
+        source: Box::new(source),
+    }
+}
+
+/// The line that a failure is about, and what it is about there: the setting, if it is one, else
+/// the module.
+fn place(slot: &Slot, module: Module, error: &LoadError) -> (Location, String) {
+    match error {
+        LoadError::UnknownSetting { key, .. } | LoadError::Setting { key, .. }
+            if !key.is_empty() =>
+        {
+            (slot.locate(key), format!("{module}.{key}"))
+        }
+        _ => (slot.locate("plugin"), module.to_string()),
+    }
+}

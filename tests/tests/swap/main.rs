@@ -1,0 +1,10 @@
+//! Live swap: modules of a running server are given other plugins, and nobody notices.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod exclusive;
+mod followed;
+mod refusals;
+mod store;
+mod streams;
+mod under_load;
