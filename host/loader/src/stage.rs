@@ -3,7 +3,7 @@
 
 use std::{
     fs::{self, DirBuilder, File, Permissions},
-    io::{self, Read, Write},
+    io::{self, Read},
     os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
 };
@@ -19,7 +19,7 @@ pub(crate) struct Staged {
     pub(crate) sha256: String,
 }
 
-/// Copies `path` into `cache`. Refused if its hash is not `pin`.
+/// The copy of `path` in `cache`, made unless it is there. Refused if its hash is not `pin`.
 pub(crate) fn stage(
     plugin: &str,
     path: &Path,
@@ -34,31 +34,23 @@ pub(crate) fn stage(
             source,
         }
     };
+    let sha256 = sha256(plugin, path, pin)?;
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(cache)
         .map_err(failed(cache))?;
-    let mut copy = tempfile::Builder::new()
-        .permissions(Permissions::from_mode(0o600))
-        .tempfile_in(cache)
-        .map_err(failed(cache))?;
-    let source = open(plugin, path)?;
-    let sha256 = hash(source, |bytes| copy.write_all(bytes)).map_err(failed(cache))?;
-    check_pin(plugin, path, &sha256, pin)?;
     let target = cache.join(format!("{sha256}.so"));
-    copy.as_file()
-        .set_permissions(Permissions::from_mode(0o500))
-        .map_err(failed(&target))?;
-    // Rewritten each time: whatever is there may have been damaged since.
-    copy.persist(&target)
-        .map_err(|error| error.error)
-        .map_err(failed(&target))?;
-    let written = hash_file(&target).map_err(failed(&target))?;
-    if written != sha256 {
-        return Err(failed(&target)(io::Error::other(
-            "the copy has another hash than the original",
-        )));
+    // A server starts on a full disk, too: what is there and whole is not written again.
+    let is_there = hash_file(&target).is_ok_and(|there| there == sha256)
+        && verify::owners(plugin, &target).is_ok();
+    if !is_there {
+        copy(path, cache, &target).map_err(failed(cache))?;
+        if hash_file(&target).map_err(failed(&target))? != sha256 {
+            return Err(failed(&target)(io::Error::other(
+                "the copy has another hash than the original",
+            )));
+        }
     }
     // Others must not be able to exchange the copy between here and its opening.
     let real = fs::canonicalize(&target).map_err(failed(&target))?;
@@ -66,15 +58,24 @@ pub(crate) fn stage(
     Ok(Staged { path: real, sha256 })
 }
 
+/// Copies a file to `target` in `cache`, whole or not at all.
+fn copy(path: &Path, cache: &Path, target: &Path) -> io::Result<()> {
+    let mut copy = tempfile::Builder::new()
+        .permissions(Permissions::from_mode(0o600))
+        .tempfile_in(cache)?;
+    // No more than may be hashed: a file that grows must not fill the disk.
+    io::copy(&mut File::open(path)?.take(MOST_BYTES), &mut copy)?;
+    copy.as_file()
+        .set_permissions(Permissions::from_mode(0o500))?;
+    copy.persist(target).map_err(|error| error.error)?;
+    Ok(())
+}
+
 /// The hash of the file at `path`. Refused if it is not `pin`.
 pub(crate) fn sha256(plugin: &str, path: &Path, pin: Option<&str>) -> Result<String, LoadError> {
     let sha256 = hash_file(path).map_err(|source| unreadable(plugin, path, source))?;
     check_pin(plugin, path, &sha256, pin)?;
     Ok(sha256)
-}
-
-fn open(plugin: &str, path: &Path) -> Result<File, LoadError> {
-    File::open(path).map_err(|source| unreadable(plugin, path, source))
 }
 
 fn unreadable(plugin: &str, path: &Path, source: io::Error) -> LoadError {
@@ -99,26 +100,11 @@ fn check_pin(plugin: &str, path: &Path, found: &str, pin: Option<&str>) -> Resul
 
 /// The hash of a file, in lower-case hexadecimal.
 fn hash_file(path: &Path) -> io::Result<String> {
-    hash(File::open(path)?, |_| Ok(()))
-}
-
-fn hash(mut from: impl Read, mut each: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<String> {
+    // It may be growing.
+    let mut file = File::open(path)?.take(MOST_BYTES + 1);
     let mut hash = Sha256::new();
-    let mut buffer = vec![0; 64 * 1024];
-    let mut length = 0;
-    loop {
-        let read = match from.read(&mut buffer) {
-            Ok(0) => return Ok(hex::encode(hash.finalize())),
-            Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
-        };
-        // It was smaller when it was looked at; it may be growing.
-        length += read as u64;
-        if length > MOST_BYTES {
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
-        hash.update(&buffer[..read]);
-        each(&buffer[..read])?;
+    if io::copy(&mut file, &mut hash)? > MOST_BYTES {
+        return Err(io::ErrorKind::FileTooLarge.into());
     }
+    Ok(hex::encode(hash.finalize()))
 }

@@ -5,7 +5,7 @@ mod common;
 
 use std::{
     fs,
-    os::unix::fs::{FileExt, PermissionsExt},
+    os::unix::fs::{FileExt, MetadataExt, PermissionsExt},
     path::Path,
     time::Duration,
 };
@@ -276,7 +276,7 @@ fn a_copy_that_cannot_be_made() {
 }
 
 #[test]
-fn the_copy_is_private_and_made_anew() {
+fn the_copy_is_private_and_made_anew_if_it_is_damaged() {
     let place = Place::new();
     let path = place.copy("lib.so", |_| {});
     let hash = place.loader.load(&path, &named()).unwrap();
@@ -284,6 +284,10 @@ fn the_copy_is_private_and_made_anew() {
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&copy), 0o500);
     assert_eq!(mode(copy.parent().unwrap()), 0o700);
+    // One that is whole is used as it is: there may be no room for another.
+    let made = fs::metadata(&copy).unwrap().ino();
+    assert!(place.loader.load(&path, &named()).is_ok());
+    assert_eq!(fs::metadata(&copy).unwrap().ino(), made);
     // Somebody damaged the copy: the next load does not use it.
     fs::remove_file(&copy).unwrap();
     fs::write(&copy, "damaged").unwrap();

@@ -51,11 +51,13 @@ impl State {
             .map_err(failed("open the lock", &path))?;
         match lock.try_lock() {
             Ok(()) => {
-                // For whoever finds the folder in use.
+                // For whoever finds the folder in use; a full disk keeps nobody from owning it.
                 let said = lock
                     .set_len(0)
                     .and_then(|()| write!(lock, "{}", std::process::id()));
-                said.map_err(failed("write the lock", &path))?;
+                if let Err(error) = said {
+                    tracing::warn!(path = %path.display(), "cannot write who holds the lock: {error}");
+                }
                 let path = folder.join("id");
                 let id = id(&path).map_err(failed("keep the server's id", &path))?;
                 Ok(Self {
