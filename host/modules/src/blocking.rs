@@ -1,7 +1,7 @@
 //! Calls into plugins that must not hold up the caller, whatever the plugin does: it may take for
 //! ever, block its thread, or panic.
 
-use std::{fmt::Display, time::Duration};
+use std::{fmt::Display, future::pending, panic::resume_unwind, time::Duration};
 
 use micro_plugin_api::{Call, Code, Error, Result};
 use tokio::{
@@ -12,6 +12,19 @@ use tokio::{
 
 /// How much longer than its deadline a call is waited for: past that it blocks its thread.
 const MARGIN: Duration = Duration::from_millis(500);
+
+/// Does what takes its time (a library is read whole to be hashed and copied) on a thread that may
+/// block.
+pub(crate) async fn off<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => resume_unwind(panic),
+            // The runtime ends, and so does whoever waits.
+            Err(_) => pending().await,
+        },
+    }
+}
 
 /// Makes a call on a thread that may block and gives it `deadline` to answer. `what` names the
 /// call in the error of one that does not.

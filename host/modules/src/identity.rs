@@ -11,7 +11,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use micro_plugin_api::{
     BlobHandle, Bytes, Call, Code, Error, Result, StoreHandle, StreamHandle,
     blob::{BlobKey, BlobMeta},
-    store::{Commit, Precondition, Put, Table},
+    store::{Commit, Precondition, Put, Table, Version},
     stream::{HistoryQuery, NewEvent},
 };
 use uuid::Uuid;
@@ -24,6 +24,8 @@ pub(crate) const TABLE: Table<'static> = Table::new(PLATFORM_DATABASE, "platform
 const ID: &str = "id";
 /// The key that a store has while another is copied into it.
 pub(crate) const COPYING: &str = "copying";
+/// The key of what is written to be told of again.
+pub(crate) const TOLD: &str = "told";
 /// The key, blob and topic of what is written to be found again.
 pub(crate) const PROOF: &str = "swap";
 
@@ -107,20 +109,35 @@ pub(crate) enum Holds {
 }
 
 /// Something that was written through one instance, to be looked for through another.
-pub(crate) struct Proof(String);
+pub(crate) struct Proof {
+    text: String,
+    /// Of the record, if it is one.
+    version: Option<Version>,
+}
 
 impl Proof {
+    /// One that is no record.
+    fn other(text: String) -> Self {
+        Self {
+            text,
+            version: None,
+        }
+    }
+
     /// Leaves one in a store.
     pub(crate) async fn in_store(store: &StoreHandle) -> Result<Self> {
-        let proof = Self(Uuid::now_v7().to_string());
-        let commit = Commit::new().put(TABLE, PROOF, Precondition::Any, put(&proof.0));
-        store.commit(&call(), &commit).await?;
-        Ok(proof)
+        let text = Uuid::now_v7().to_string();
+        let commit = Commit::new().put(TABLE, PROOF, Precondition::Any, put(&text));
+        let version = store.commit(&call(), &commit).await?;
+        Ok(Self {
+            text,
+            version: Some(version),
+        })
     }
 
     /// What a store holds, given the platform's id.
     pub(crate) async fn look_in_store(&self, store: &StoreHandle, platform: &str) -> Result<Holds> {
-        if read(store, PROOF).await?.as_ref() == Some(&self.0) {
+        if read(store, PROOF).await?.as_ref() == Some(&self.text) {
             return Ok(Holds::Ours);
         }
         Ok(match read(store, ID).await? {
@@ -131,10 +148,23 @@ impl Proof {
         })
     }
 
+    /// Takes it out of a store again, on its own time: it does no harm there. That of a later swap
+    /// stays.
+    pub(crate) fn remove_from_store(&self, store: &Arc<crate::live::Live<StoreHandle>>) {
+        let Some(version) = self.version else {
+            return;
+        };
+        let store = store.clone();
+        tokio::spawn(async move {
+            let commit = Commit::new().delete(TABLE, PROOF, Precondition::Version(version));
+            let _ = store.handle.commit(&call(), &commit).await;
+        });
+    }
+
     /// Leaves one in a blob store.
     pub(crate) async fn in_blob(blob: &BlobHandle) -> Result<Self> {
-        let proof = Self(Uuid::now_v7().to_string());
-        let body = Bytes::from(proof.0.clone().into_bytes());
+        let proof = Self::other(Uuid::now_v7().to_string());
+        let body = Bytes::from(proof.text.clone().into_bytes());
         let body = Box::pin(stream::iter([Ok(body)]));
         blob.write(&call(), blob_key(), &BlobMeta::default(), body)
             .await?;
@@ -149,7 +179,7 @@ impl Proof {
             Err(error) => return Err(error),
         };
         let chunks: Vec<Bytes> = body.try_collect().await?;
-        Ok(chunks.concat() == self.0.as_bytes())
+        Ok(chunks.concat() == self.text.as_bytes())
     }
 
     /// Leaves one in a stream.
@@ -164,7 +194,7 @@ impl Proof {
             let ahead = i128::from(theirs) - i128::from(unix_millis());
             pending.set_ahead(ahead.try_into().unwrap_or_default());
         }
-        Ok(Self(id))
+        Ok(Self::other(id))
     }
 
     /// Whether it is in a stream.
@@ -176,21 +206,12 @@ impl Proof {
             Err(error) => return Err(error),
         };
         while let Some(event) = events.next().await {
-            if event?.id == self.0 {
+            if event?.id == self.text {
                 return Ok(true);
             }
         }
         Ok(false)
     }
-}
-
-/// Takes the proof out of a store again, on its own time: it does no harm there.
-pub(crate) fn remove_from_store(store: &Arc<crate::live::Live<StoreHandle>>) {
-    let store = store.clone();
-    tokio::spawn(async move {
-        let commit = Commit::new().delete(TABLE, PROOF, Precondition::Any);
-        let _ = store.handle.commit(&call(), &commit).await;
-    });
 }
 
 fn blob_key() -> BlobKey<'static> {

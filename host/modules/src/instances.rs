@@ -1,18 +1,18 @@
 //! The instances of plugins that are open: one for each plugin, settings and build of its library.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fmt, fs,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use micro_loader::{Instance, Library, LoadError, LoadOptions, Loader, OPEN_DEADLINE};
 use micro_plugin_api::Host;
 use micro_profile::{Location, Module, Profile, Slot};
 
-use crate::{OpenError, Places, live::Handle, shutdown};
+use crate::{OpenError, Places, blocking, live::Handle, shutdown};
 
 /// What makes an instance the same as another one. Its `Debug` output leaves the settings out, which
 /// may be secret.
@@ -94,6 +94,7 @@ impl Instances {
     pub(crate) fn left(&self, key: &Key, gone: impl Fn() -> bool + Send + Sync + 'static) {
         let mut all = self.lock();
         if let Some(opened) = all.iter_mut().find(|opened| opened.key == *key) {
+            opened.left.retain(|gone| !gone());
             opened.left.push(Box::new(gone));
         }
     }
@@ -156,6 +157,21 @@ impl Opener {
         })
     }
 
+    /// What fills each slot of a profile.
+    pub(crate) async fn keys(
+        self: &Arc<Self>,
+        profile: &Profile,
+    ) -> BTreeMap<Module, Result<Key, OpenError>> {
+        let (opener, profile) = (self.clone(), profile.clone());
+        let keys = move || {
+            let slots = profile.slots.iter();
+            slots
+                .map(|(module, slot)| (*module, opener.key(&profile, *module, slot)))
+                .collect()
+        };
+        blocking::off(keys).await
+    }
+
     fn hash(&self, plugin: &str, path: &Path) -> Result<String, LoadError> {
         let look = fs::metadata(path).ok().map(|file| {
             (
@@ -183,21 +199,22 @@ impl Opener {
     ///
     /// # Errors
     /// It cannot be found, verified or loaded.
-    pub(crate) fn load(
-        &self,
+    pub(crate) async fn load(
+        self: &Arc<Self>,
         profile: &Profile,
         module: Module,
         slot: &Slot,
     ) -> Result<Library, OpenError> {
-        let load = || {
-            let mut options = LoadOptions::named(&slot.plugin);
-            let source = profile.plugins.get(&slot.plugin);
-            if let Some(sha256) = source.and_then(|source| source.sha256.as_ref()) {
-                options = options.with_sha256(sha256);
-            }
-            self.loader.load(&self.file(profile, slot)?, &options)
-        };
-        load().map_err(|error| failed(slot, module, error))
+        let mut options = LoadOptions::named(&slot.plugin);
+        let source = profile.plugins.get(&slot.plugin);
+        if let Some(sha256) = source.and_then(|source| source.sha256.as_ref()) {
+            options = options.with_sha256(sha256);
+        }
+        let file = self.file(profile, slot);
+        let opener = self.clone();
+        let load = move || opener.loader.load(&file?, &options);
+        let loaded = blocking::off(load).await;
+        loaded.map_err(|error| failed(slot, module, error))
     }
 
     /// Opens an instance of a library.
@@ -233,12 +250,12 @@ impl Opener {
     /// # Errors
     /// Those of [`Opener::load`] and [`Opener::open`].
     pub(crate) async fn load_and_open(
-        &self,
+        self: &Arc<Self>,
         profile: &Profile,
         module: Module,
         slot: &Slot,
     ) -> Result<Opened, OpenError> {
-        let library = self.load(profile, module, slot)?;
+        let library = self.load(profile, module, slot).await?;
         let opened = self.open(library, settings(slot)).await;
         opened.map_err(|error| failed(slot, module, error))
     }

@@ -19,6 +19,7 @@ mod shutdown;
 mod slot;
 mod slots;
 mod swappable;
+mod told;
 
 pub use health::ModuleHealth;
 pub use micro_profile::Module;

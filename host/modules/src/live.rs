@@ -6,7 +6,7 @@ use micro_plugin_api::{
     StreamHandle,
 };
 
-use crate::{Module, instances::Key};
+use crate::{Module, instances::Key, told::Telling};
 
 /// The handle of a module, with the plugin that fills it. Every call and stream that goes through
 /// it holds on to it, so that who replaces it knows when it is no longer used.
@@ -35,7 +35,7 @@ impl<H> Live<H> {
 }
 
 /// What every module can do, whatever else it does.
-pub(crate) trait Handle: Clone + Send + Sync + 'static {
+pub(crate) trait Handle: Telling + Clone + Send + Sync + 'static {
     /// Which module this is a handle of.
     const MODULE: Module;
     /// The view of an instance that is this module.

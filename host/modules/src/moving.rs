@@ -36,8 +36,9 @@ pub(crate) trait Resume<H>: Send + 'static {
     /// It is not moved after all.
     fn stays(&mut self) {}
 
-    /// The next item comes from `live`.
-    fn moved(&mut self, live: &Arc<Live<H>>);
+    /// The next item comes from `live`, which brings the `same` as the instance before if that is
+    /// known.
+    fn moved(&mut self, live: &Arc<Live<H>>, same: bool);
 }
 
 /// A stream as whoever replaces its module sees it.
@@ -48,12 +49,13 @@ pub(crate) trait Movable<H>: Send + Sync {
     fn stay(&self);
     /// Whether there is anything to be taken over.
     fn collects(&self) -> bool;
-    /// Takes over what the current instance has to tell now; whether that was anything.
+    /// Takes over what the current instance has to tell now; whether it told anything since the
+    /// last time.
     fn collect(&self) -> bool;
     /// Lets go of the current instance. The reader waits.
     fn detach(&self);
-    /// Goes on with what was opened.
-    fn attach(&self);
+    /// Goes on with what was opened, which brings the `same` as the instance before or not.
+    fn attach(&self, same: bool);
     /// Ends it with an error.
     fn fail(&self, error: Error);
 }
@@ -76,6 +78,8 @@ struct Inner<H, R: Resume<H>> {
     /// What the reader gets before anything that comes.
     ready: VecDeque<R::Item>,
     waker: Option<Waker>,
+    /// Whether anything came since somebody wanted to know.
+    news: bool,
     /// What it ends with, once what is ready was read.
     error: Option<Error>,
     ended: bool,
@@ -89,6 +93,7 @@ impl<H: Handle, R: Resume<H>> Moving<H, R> {
             next: None,
             ready: VecDeque::new(),
             waker: None,
+            news: false,
             error: None,
             ended: false,
         }))))
@@ -129,7 +134,10 @@ impl<H: Handle, R: Resume<H>> Stream for Moving<H, R> {
                     inner.waker = Some(context.waker().clone());
                     return Poll::Pending;
                 }
-                Poll::Ready(Some(Ok(item))) => inner.resume.pass(item, &mut inner.ready),
+                Poll::Ready(Some(Ok(item))) => {
+                    inner.news = true;
+                    inner.resume.pass(item, &mut inner.ready);
+                }
                 // Where it goes on is known already.
                 Poll::Ready(_) if inner.next.is_some() => inner.source = None,
                 Poll::Ready(end) => {
@@ -189,7 +197,6 @@ impl<H: Handle, R: Resume<H>> Movable<H> for Shared<H, R> {
         let mut inner = self.lock();
         let inner = &mut *inner;
         let mut context = Context::from_waker(Waker::noop());
-        let mut some = false;
         for _ in 0..TAKEN_OVER {
             let Some((_, source)) = &mut inner.source else {
                 break;
@@ -198,14 +205,14 @@ impl<H: Handle, R: Resume<H>> Movable<H> for Shared<H, R> {
             let Poll::Ready(Some(Ok(item))) = source.as_mut().poll_next(&mut context) else {
                 break;
             };
-            some = true;
+            inner.news = true;
             inner.resume.pass(item, &mut inner.ready);
         }
         // Its waker was taken from the source by the look into it.
         if let Some(waker) = inner.waker.take() {
             waker.wake();
         }
-        some
+        std::mem::take(&mut inner.news)
     }
 
     fn detach(&self) {
@@ -213,7 +220,7 @@ impl<H: Handle, R: Resume<H>> Movable<H> for Shared<H, R> {
         drop(source);
     }
 
-    fn attach(&self) {
+    fn attach(&self, same: bool) {
         let mut inner = self.lock();
         if inner.ended {
             return;
@@ -221,7 +228,7 @@ impl<H: Handle, R: Resume<H>> Movable<H> for Shared<H, R> {
         let Some((live, next)) = inner.next.take() else {
             return;
         };
-        inner.resume.moved(&live);
+        inner.resume.moved(&live, same);
         let left = inner.source.replace((live, next));
         let waker = inner.waker.take();
         drop(inner);

@@ -132,7 +132,7 @@ pub(crate) fn missing(profile: &Profile, module: Module) -> OpenError {
 /// A profile that is being opened.
 struct Opening<'a> {
     profile: &'a Profile,
-    opener: &'a Opener,
+    opener: &'a Arc<Opener>,
     instances: &'a Instances,
 }
 

@@ -16,7 +16,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Module, Modules, Places, ReloadOptions, Swapped,
+    Module, Modules, OpenError, Places, ReloadOptions, Swapped,
     instances::{Key, Opener},
     unix_millis,
 };
@@ -124,8 +124,11 @@ impl Reloader {
             };
             (module, mark)
         };
+        let slots = profile.slots.iter();
+        let known = slots.map(|(module, slot)| (*module, opener.key(&profile, *module, slot)));
+        let known = known.collect();
         let state = State {
-            wanted: wanted(&profile, &opener),
+            wanted: wanted(known),
             modules: Module::ALL.map(mark).into(),
             error: None,
             reloaded: None,
@@ -204,7 +207,8 @@ impl Reloader {
     }
 
     async fn apply(&self, profile: Profile, options: &ReloadOptions<'_>) -> Vec<Swapped> {
-        self.lock().wanted = wanted(&profile, &self.opener);
+        let wanted = wanted(self.opener.keys(&profile).await);
+        self.lock().wanted = wanted;
         let outcome = self.modules.apply(&profile, &self.opener, options).await;
         let mut state = self.lock();
         let now = unix_millis();
@@ -275,7 +279,7 @@ impl Reloader {
         let _turn = self.turn.lock().await;
         let profile = micro_profile::load(&self.name, &self.search);
         let now = match &profile {
-            Ok(profile) => wanted(profile, &self.opener),
+            Ok(profile) => wanted(self.opener.keys(profile).await),
             Err(error) => Wanted::Unreadable(error.to_string()),
         };
         if self.lock().wanted == now {
@@ -303,14 +307,10 @@ async fn settle(changed: &Notify) {
     while began.elapsed() < MOST_QUIET && timeout(QUIET, changed.notified()).await.is_ok() {}
 }
 
-fn wanted(profile: &Profile, opener: &Opener) -> Wanted {
-    let slots = profile.slots.iter();
+fn wanted(keys: BTreeMap<Module, Result<Key, OpenError>>) -> Wanted {
+    let keys = keys.into_iter();
     Wanted::Modules(
-        slots
-            .map(|(module, slot)| {
-                let key = opener.key(profile, *module, slot);
-                (*module, key.map_err(|error| error.to_string()))
-            })
+        keys.map(|(module, key)| (module, key.map_err(|error| error.to_string())))
             .collect(),
     )
 }

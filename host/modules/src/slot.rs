@@ -21,10 +21,11 @@ use crate::{
 const AT_ONCE: usize = 64;
 /// How often an instance that is left is asked whether more of its streams has come.
 const TICK: Duration = Duration::from_millis(5);
-/// For how long nothing more has to come for its streams to count as told.
-const QUIET: Duration = Duration::from_millis(40);
+/// How often in a row nothing more has to have come for its streams to count as told. Counted and
+/// not timed: a machine that is busy looks less often, and takes longer to bring what is coming.
+const QUIET: u32 = 20;
 /// How long that may take.
-const MOST_QUIET: Duration = Duration::from_millis(400);
+const MOST_QUIET: Duration = Duration::from_secs(1);
 
 /// The place of one module.
 pub(crate) struct Slot<H> {
@@ -52,7 +53,8 @@ impl<H: Handle> Slot<H> {
         self.live.load_full().ok_or_else(|| {
             Error::unavailable(format!(
                 "the module `{}` is closed: neither its new plugin nor the one before could be \
-                 opened; `micro profile status` says why",
+                 opened; `micro profile status` says why, and a restart of the server opens what \
+                 the profile names",
                 H::MODULE
             ))
         })
@@ -125,7 +127,8 @@ pub(crate) async fn go_on<H: Handle>(streams: &[Arc<dyn Movable<H>>], live: &Arc
             let (opening, one) = (opening(one, live), one.clone());
             let going = async move {
                 match opening.await {
-                    Ok(()) => one.attach(),
+                    // Nobody wrote while it was attached to nothing.
+                    Ok(()) => one.attach(true),
                     Err(error) => one.fail(error),
                 }
             };
@@ -146,19 +149,17 @@ fn opening<H: Handle>(
     Box::pin(async move { stream.open_on(&live).await })
 }
 
-/// Takes over what the instance that they leave has still to tell, until nothing more comes.
+/// Takes over what the instance that they leave has on its way to them, until nothing more comes.
 pub(crate) async fn collect<H: Handle>(streams: &[Arc<dyn Movable<H>>]) {
     let streams: Vec<_> = streams.iter().filter(|stream| stream.collects()).collect();
     let began = Instant::now();
-    let mut last = began;
-    while !streams.is_empty() && last.elapsed() < QUIET && began.elapsed() < MOST_QUIET {
+    let mut quiet = 0;
+    while !streams.is_empty() && quiet < QUIET && began.elapsed() < MOST_QUIET {
         let mut more = false;
         for stream in &streams {
             more |= stream.collect();
         }
-        if more {
-            last = Instant::now();
-        }
+        quiet = if more { 0 } else { quiet + 1 };
         sleep(TICK).await;
     }
 }

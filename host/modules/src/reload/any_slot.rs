@@ -76,6 +76,15 @@ impl<H: Handle> AnySlot for Slot<H> {
     fn take_out(&self) -> BoxFuture<'_, Option<TakenOut>> {
         Box::pin(async move {
             let streams = self.streams();
+            if streams.iter().any(|stream| stream.collects())
+                && let Ok(live) = self.live()
+                && let Err(error) = live.handle.told(&live.handle).await
+            {
+                tracing::warn!(
+                    plugin = live.plugin,
+                    "some of what was written may never be told: {error}"
+                );
+            }
             slot::collect(&streams).await;
             streams.iter().for_each(|stream| stream.detach());
             let Some(live) = self.replace(None) else {

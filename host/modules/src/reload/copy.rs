@@ -16,7 +16,7 @@ use micro_plugin_api::{
 
 use crate::{
     PLATFORM_DATABASE,
-    identity::{self, COPYING, PROOF, TABLE},
+    identity::{self, COPYING, PROOF, TABLE, TOLD},
     swappable::{Changed, FullKey},
 };
 
@@ -267,7 +267,7 @@ impl Found {
 
 /// Whether a record is one that says something about the store that it is in.
 fn is_ours(table: Table<'_>, key: &str) -> bool {
-    table == TABLE && (key == COPYING || key == PROOF)
+    table == TABLE && [COPYING, PROOF, TOLD].contains(&key)
 }
 
 /// Whether two records are the same, but for their versions, which are each store's own.

@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -71,7 +72,7 @@ impl Modules {
         &self,
         modules: &BTreeSet<Module>,
         profile: &Profile,
-        opener: &Opener,
+        opener: &Arc<Opener>,
     ) -> Result {
         let Some((&first, slot)) = modules
             .first()
@@ -81,7 +82,7 @@ impl Modules {
         };
         let place = Place::of(profile, first);
         // What can be found out before anybody has to wait is.
-        let library = opener.load(profile, first, slot)?;
+        let library = opener.load(profile, first, slot).await?;
         let proofs = self.prove(modules, profile).await?;
         let slots: Vec<_> = modules.iter().map(|m| self.slots.any(*m)).collect();
         let mut held = Vec::new();

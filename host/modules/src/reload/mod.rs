@@ -13,7 +13,10 @@ pub use copy::Progress;
 pub use error::SwapError;
 pub(crate) use retire::Retiring;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use micro_profile::{Module, Profile};
 
@@ -57,15 +60,16 @@ impl Modules {
     pub(crate) async fn apply(
         &self,
         profile: &Profile,
-        opener: &Opener,
+        opener: &Arc<Opener>,
         options: &ReloadOptions<'_>,
     ) -> Vec<Swapped> {
         let mut outcome = Vec::new();
+        let mut keys = opener.keys(profile).await;
         let mut changed = BTreeMap::new();
         for module in Module::ALL {
             let current = self.slots.any(module).key();
-            let wanted = match profile.slots.get(&module) {
-                Some(slot) => opener.key(profile, module, slot).map(Some),
+            let wanted = match keys.remove(&module) {
+                Some(key) => key.map(Some),
                 None if matches!(module, Module::Stream | Module::Broker) => Ok(None),
                 None => Err(open::missing(profile, module)),
             };

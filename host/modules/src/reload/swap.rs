@@ -82,7 +82,7 @@ impl Modules {
         module: Module,
         wanted: Option<&Key>,
         profile: &Profile,
-        opener: &Opener,
+        opener: &Arc<Opener>,
         options: &ReloadOptions<'_>,
     ) -> Result {
         let place = Place::of(profile, module);
@@ -200,7 +200,7 @@ impl Modules {
         if copied.is_some() {
             self.slots.changed.end();
         } else {
-            identity::remove_from_store(&old);
+            proof.remove_from_store(&old);
         }
         self.leave(&old, swapped)
     }
@@ -329,9 +329,24 @@ async fn handover<H: Handle>(slot: &Slot<H>, mut new: Live<H>, place: &Place) ->
     let streams = slot.streams();
     let opened = slot::open_on(&streams, &new).await;
     opened.map_err(place.failed("open what is subscribed to with the new plugin"))?;
+    let told = if streams.iter().any(|stream| stream.collects()) {
+        let told = old.handle.told(&new.handle).await;
+        if told.is_err() {
+            streams.iter().for_each(|stream| stream.stay());
+        }
+        told.map_err(place.failed("have the old plugin tell what it took in"))?
+    } else {
+        None
+    };
     slot.replace(Some(new));
     slot::collect(&streams).await;
-    streams.iter().for_each(|stream| stream.attach());
+    let mut known_same = false;
+    if let Some(same) = told {
+        known_same = same();
+        streams.iter().for_each(|stream| stream.detach());
+        old.handle.left().await;
+    }
+    streams.iter().for_each(|stream| stream.attach(known_same));
     Ok(())
 }
 

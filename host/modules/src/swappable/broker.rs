@@ -45,7 +45,8 @@ impl Broker for SwappableBroker {
 }
 
 /// A subscription. While it is open on two instances, which may be two connections to one server,
-/// what came by the first is left out when it comes by the second too.
+/// what came by the first is left out when it comes by the second too. Of two servers each message
+/// is another one, however much it looks like one before.
 struct Subscription {
     topic: String,
     queue: Option<String>,
@@ -113,9 +114,9 @@ impl Resume<BrokerHandle> for Subscription {
         self.overlap = None;
     }
 
-    fn moved(&mut self, _: &Arc<Live<BrokerHandle>>) {
+    fn moved(&mut self, _: &Arc<Live<BrokerHandle>>, same: bool) {
         self.overlap = match self.overlap.take() {
-            Some(Overlap::Told(told)) if !told.is_empty() => Some(Overlap::Coming(told)),
+            Some(Overlap::Told(told)) if same && !told.is_empty() => Some(Overlap::Coming(told)),
             _ => None,
         };
     }

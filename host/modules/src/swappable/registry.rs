@@ -233,7 +233,7 @@ impl Resume<RegistryHandle> for Watch {
         ready.push_back(change);
     }
 
-    fn moved(&mut self, _: &Arc<Live<RegistryHandle>>) {
+    fn moved(&mut self, _: &Arc<Live<RegistryHandle>>, _same: bool) {
         self.snapshot = Some(BTreeMap::new());
     }
 }

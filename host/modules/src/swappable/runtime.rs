@@ -120,7 +120,7 @@ impl Resume<RuntimeHandle> for Watch {
         }
     }
 
-    fn moved(&mut self, _: &Arc<Live<RuntimeHandle>>) {
+    fn moved(&mut self, _: &Arc<Live<RuntimeHandle>>, _same: bool) {
         self.snapshot = Some(BTreeMap::new());
     }
 }

@@ -131,10 +131,13 @@ impl Store for SwappableStore {
     async fn commit(&self, call: &Call, commit: &Commit) -> Result<Version> {
         let _pass = self.slot.gate.write(call).await?;
         let live = self.slot.live()?;
-        // Before it happens: one whose answer gets lost may have happened too.
+        // Before it happens, since whoever waits for it may give up and it happens all the same.
         self.changed.note(commit);
-        let version = live.handle.commit(call, &live.commit_in(commit)).await?;
-        Ok(live.version_out(version))
+        let done = live.handle.commit(call, &live.commit_in(commit)).await;
+        // And after, whatever the answer: a copy that took note of it may have read the record
+        // before it happened.
+        self.changed.note(commit);
+        Ok(live.version_out(done?))
     }
 
     async fn databases(&self, call: &Call) -> Result<Vec<String>> {
@@ -232,7 +235,7 @@ impl Resume<StoreHandle> for Watch {
         self.overlap = None;
     }
 
-    fn moved(&mut self, live: &Arc<Live<StoreHandle>>) {
+    fn moved(&mut self, live: &Arc<Live<StoreHandle>>, _same: bool) {
         self.versions_from = live.versions_from;
         self.overlap = match self.overlap.take() {
             Some(Overlap::Told(told)) if !told.is_empty() => Some(Overlap::Coming(told)),

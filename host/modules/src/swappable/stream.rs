@@ -234,7 +234,7 @@ impl Resume<StreamHandle> for Consumer {
         ready.push_back(delivery);
     }
 
-    fn moved(&mut self, live: &Arc<Live<StreamHandle>>) {
+    fn moved(&mut self, live: &Arc<Live<StreamHandle>>, _same: bool) {
         self.generation = live.generation;
         self.live = Arc::downgrade(live);
     }
