@@ -9,6 +9,7 @@ use tokio::{
     task::spawn_blocking,
     time::{error::Elapsed, timeout},
 };
+use tokio_util::sync::CancellationToken;
 
 /// How much longer than its deadline a call is waited for: past that it blocks its thread.
 const MARGIN: Duration = Duration::from_millis(500);
@@ -27,7 +28,8 @@ pub(crate) async fn off<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'st
 }
 
 /// Makes a call on a thread that may block and gives it `deadline` to answer. `what` names the
-/// call in the error of one that does not.
+/// call in the error of one that does not. If the caller goes away, so does the call: a runtime that
+/// ends drops its tasks first, and no call may wait for a timer that has ended.
 pub(crate) async fn within<F, T>(
     deadline: Duration,
     what: impl Display,
@@ -38,13 +40,21 @@ where
     T: Send + 'static,
 {
     let runtime = Handle::current();
+    let gone = CancellationToken::new();
+    let _caller = gone.clone().drop_guard();
     #[expect(
         clippy::disallowed_methods,
         reason = "the thread is one of those that are there to be blocked"
     )]
     let asked = spawn_blocking(move || {
         let call = call(Call::new("").with_timeout(deadline));
-        runtime.block_on(async { timeout(deadline, call).await })
+        runtime.block_on(async {
+            tokio::select! {
+                biased;
+                () = gone.cancelled() => Ok(Err(Error::unavailable("nobody waits for it"))),
+                answer = timeout(deadline, call) => answer,
+            }
+        })
     });
     let late = || {
         let seconds = deadline.as_secs_f32();
@@ -56,5 +66,26 @@ where
         Ok(Ok(Ok(answer))) => answer,
         Ok(Ok(Err(Elapsed { .. }))) | Err(_) => Err(late()),
         Ok(Err(_)) => Err(Error::internal(format!("{what} panicked"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_call_ends_with_its_caller() {
+        let (begun, begins) = tokio::sync::oneshot::channel();
+        let (held, dropped) = tokio::sync::oneshot::channel::<()>();
+        let call = |_: Call| async move {
+            let _held = held;
+            begun.send(()).expect("the test waits");
+            pending::<Result<()>>().await
+        };
+        let caller = tokio::spawn(within(Duration::from_secs(3600), "it", call));
+        begins.await.expect("the call begins");
+        caller.abort();
+        let ended = timeout(Duration::from_secs(60), dropped).await;
+        assert!(ended.is_ok_and(|sent| sent.is_err()), "it goes on");
     }
 }

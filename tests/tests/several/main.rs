@@ -3,3 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod keys;
+mod platform;
+mod sharing;
+mod takeover;

@@ -11,7 +11,7 @@ use std::{
 
 use micro_access::Access;
 use micro_modules::Modules;
-use micro_plugin_api::{Call, Error, Result, blob::BlobKey, runtime::InstanceKey};
+use micro_plugin_api::{Call, Code, Error, Result, blob::BlobKey, runtime::InstanceKey};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio::runtime::Handle;
@@ -145,37 +145,53 @@ impl Manager {
     pub(crate) async fn create(&self, call: &Call, mut record: Record, force: bool) -> Result<()> {
         self.0.admit().await?;
         let key = record.key.clone();
-        let found = record::read(&self.0.modules, call, &key).await?;
-        if let Some((found, _)) = &found
-            && !force
-            && !found.status.is_final()
-        {
-            return Err(Error::conflict(format!(
-                "{}@{} is {} already; kill it first, or run it again with --force",
-                key.name,
-                key.version,
-                found.status.word()
-            )));
+        for _ in 0..record::ATTEMPTS {
+            let found = record::read(&self.0.modules, call, &key).await?;
+            if let Some((found, _)) = &found
+                && !force
+                && !found.status.is_final()
+            {
+                return Err(Error::conflict(format!(
+                    "{}@{} is {} already; kill it first, or run it again with --force",
+                    key.name,
+                    key.version,
+                    found.status.word()
+                )));
+            }
+            let this = Run::new(Uuid::now_v7().to_string());
+            record.run = this.id.clone();
+            record.status = Status::Pending;
+            record.metadata.insert("started".to_owned(), now());
+            let over = found.as_ref().map(|(_, version)| *version);
+            let is_elsewhere = match &found {
+                Some((found, _)) if !found.status.is_final() => {
+                    self.owner(call, found).await?.is_some()
+                }
+                _ => false,
+            };
+            let written = if let Some((found, _)) = found.filter(|_| is_elsewhere) {
+                // What runs there goes on until this is built.
+                record.server = found.server;
+                record.wish = Some(Wish::Begin);
+                record::write_and_ring(&self.0.modules, call, &record, over).await
+            } else {
+                self.0.end_update(&key).await;
+                record.server.clone_from(&self.0.config.server);
+                record.wish = None;
+                record::write(&self.0.modules, call, &record, over).await
+            };
+            match written {
+                // Somebody else was quicker, perhaps at another server: what is there now decides.
+                Err(error) if error.code() == Code::CONFLICT => {}
+                Err(error) => return Err(error),
+                Ok(()) if is_elsewhere => return Ok(()),
+                Ok(()) => {
+                    self.begin(key, record.plan, this);
+                    return Ok(());
+                }
+            }
         }
-        let this = Run::new(Uuid::now_v7().to_string());
-        record.run = this.id.clone();
-        record.status = Status::Pending;
-        record.metadata.insert("started".to_owned(), now());
-        let over = found.as_ref().map(|(_, version)| *version);
-        if let Some((found, _)) = &found
-            && !found.status.is_final()
-            && self.owner(call, found).await?.is_some()
-        {
-            // What runs there goes on until this is built.
-            record.server.clone_from(&found.server);
-            record.wish = Some(Wish::Begin);
-            return record::write_and_ring(&self.0.modules, call, &record, over).await;
-        }
-        self.0.end_update(&key).await;
-        record.server.clone_from(&self.0.config.server);
-        record::write(&self.0.modules, call, &record, over).await?;
-        self.begin(key, record.plan, this);
-        Ok(())
+        Err(record::changing(&key))
     }
 
     /// Begins a run whose record is written, in place of the one that there is.

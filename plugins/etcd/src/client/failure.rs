@@ -47,7 +47,7 @@ impl Failure {
     fn of_status(status: &Status) -> Self {
         let said = status.message();
         let (kind, code, text) = if is_of_connecting(status) {
-            (Kind::Refused, Code::UNAVAILABLE, with_causes(status))
+            (Kind::Refused, Code::UNAVAILABLE, unreachable(status))
         } else {
             of_answer(status.code(), said)
         };
@@ -145,6 +145,16 @@ fn is_of_connecting(status: &Status) -> bool {
         cause = error.source();
     }
     false
+}
+
+/// Why there is no connection: what the layers above say of it tells nobody anything.
+fn unreachable(status: &Status) -> String {
+    let mut cause = status.source();
+    while let Some(deeper) = cause.and_then(std::error::Error::source) {
+        cause = Some(deeper);
+    }
+    let reason = cause.map_or_else(|| status.message().to_owned(), ToString::to_string);
+    format!("{reason}; see that it runs and can be reached")
 }
 
 fn with_causes(error: &dyn std::error::Error) -> String {
