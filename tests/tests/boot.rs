@@ -1,4 +1,5 @@
-//! A server's life: how it starts, what it says when it cannot, and how it ends.
+//! A server's life: how it starts, what it says when it cannot, and how it ends. Under `test`, since it is
+//! the same whatever the backends are.
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 

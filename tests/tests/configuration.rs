@@ -1,5 +1,5 @@
 //! The configuration on the real server: over HTTP and gRPC, sealed on disk, and there after a
-//! sudden end.
+//! sudden end. Under `local`, whose files are looked through for secrets.
 
 use std::{
     fs,

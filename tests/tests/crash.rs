@@ -1,5 +1,5 @@
 //! `kill -9` of the server, again and again, while many write: nothing that was acknowledged is
-//! lost, and nothing is there twice.
+//! lost, and nothing is there twice. Under `local`, the profile whose disk is this server's own.
 
 use std::{
     collections::{BTreeMap, HashMap},

@@ -1,5 +1,5 @@
 //! What the server keeps on disk: records, accounts and uploaded sources outlive the process, the
-//! folder has one owner, and damage keeps a server from starting and says where.
+//! folder has one owner, and damage keeps a server from starting and says where. So it is about `local`.
 
 use std::fs;
 
