@@ -20,9 +20,9 @@ use crate::{Modules, PLATFORM_DATABASE, swappable::Pending, unix_millis};
 
 /// The table of what the platform is.
 pub(crate) const TABLE: Table<'static> = Table::new(PLATFORM_DATABASE, "platform");
-/// The key of the platform's id: a UUID as text.
-const ID: &str = "id";
-/// The key that a store has while another is copied into it.
+/// The key of the platform's id, a UUID as text; of a blob too, in a blob store that was copied.
+pub(crate) const ID: &str = "id";
+/// The key that a store has, or the blob that a blob store has, while another is copied into it.
 pub(crate) const COPYING: &str = "copying";
 /// The key of what is written to be told of again.
 pub(crate) const TOLD: &str = "told";
@@ -30,7 +30,7 @@ pub(crate) const TOLD: &str = "told";
 pub(crate) const PROOF: &str = "swap";
 
 /// How long a backend may take to answer.
-const TIMEOUT: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 fn call() -> Call {
     Call::new(PLATFORM_DATABASE).with_timeout(TIMEOUT)
@@ -56,6 +56,14 @@ impl Modules {
                 "the store holds an unfinished copy of another one: go back to the profile that \
                  was in use, start the server with it, and make the copy again with `micro profile \
                  reload --copy`",
+            ));
+        }
+        let copying = blob_key(COPYING);
+        if self.blob().read(&call(), copying).await.is_ok() {
+            return Err(Error::conflict(
+                "the blob store holds an unfinished copy of another one: go back to the profile \
+                 that was in use, start the server with it, and make the copy again with `micro \
+                 profile reload --copy`",
             ));
         }
         id_of(&store).await
@@ -86,6 +94,45 @@ pub(crate) async fn mark_unfinished(store: &StoreHandle, platform: &str) -> Resu
         .put(TABLE, COPYING, Precondition::Any, copying)
         .put(TABLE, ID, Precondition::Any, put(platform));
     store.commit(&call(), &commit).await.map(drop)
+}
+
+/// Says in a blob store that its blobs are those of the platform of that id.
+pub(crate) async fn mark_blobs(blob: &BlobHandle, platform: &str) -> Result<()> {
+    write_blob(blob, ID, platform).await
+}
+
+/// Marks a blob store as one that is being copied into, for the platform of that id.
+pub(crate) async fn mark_unfinished_blobs(blob: &BlobHandle, platform: &str) -> Result<()> {
+    let copying = "another blob store is being copied into this one";
+    write_blob(blob, COPYING, copying).await?;
+    mark_blobs(blob, platform).await
+}
+
+/// What a blob store holds that is not the one in use.
+pub(crate) async fn blobs_of(blob: &BlobHandle, platform: &str) -> Result<Holds> {
+    Ok(match read_blob(blob, ID).await? {
+        Some(id) if id == platform => Holds::OlderOurs,
+        Some(id) => Holds::Another(id),
+        None if blob.namespaces(&call()).await?.is_empty() => Holds::Nothing,
+        None => Holds::Something,
+    })
+}
+
+async fn write_blob(blob: &BlobHandle, key: &str, text: &str) -> Result<()> {
+    let body = Box::pin(stream::iter([Ok(Bytes::copy_from_slice(text.as_bytes()))]));
+    blob.write(&call(), blob_key(key), &BlobMeta::default(), body)
+        .await
+        .map(drop)
+}
+
+async fn read_blob(blob: &BlobHandle, key: &str) -> Result<Option<String>> {
+    let body = match blob.read(&call(), blob_key(key)).await {
+        Ok((_, body)) => body,
+        Err(error) if error.code() == Code::NOT_FOUND => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let chunks: Vec<Bytes> = body.try_collect().await?;
+    Ok(Some(String::from_utf8_lossy(&chunks.concat()).into_owned()))
 }
 
 async fn read(store: &StoreHandle, key: &str) -> Result<Option<String>> {
@@ -164,22 +211,13 @@ impl Proof {
     /// Leaves one in a blob store.
     pub(crate) async fn in_blob(blob: &BlobHandle) -> Result<Self> {
         let proof = Self::other(Uuid::now_v7().to_string());
-        let body = Bytes::from(proof.text.clone().into_bytes());
-        let body = Box::pin(stream::iter([Ok(body)]));
-        blob.write(&call(), blob_key(), &BlobMeta::default(), body)
-            .await?;
+        write_blob(blob, PROOF, &proof.text).await?;
         Ok(proof)
     }
 
     /// Whether it is in a blob store.
     pub(crate) async fn is_in_blob(&self, blob: &BlobHandle) -> Result<bool> {
-        let body = match blob.read(&call(), blob_key()).await {
-            Ok((_, body)) => body,
-            Err(error) if error.code() == Code::NOT_FOUND => return Ok(false),
-            Err(error) => return Err(error),
-        };
-        let chunks: Vec<Bytes> = body.try_collect().await?;
-        Ok(chunks.concat() == self.text.as_bytes())
+        Ok(read_blob(blob, PROOF).await?.as_ref() == Some(&self.text))
     }
 
     /// Leaves one in a stream.
@@ -214,8 +252,8 @@ impl Proof {
     }
 }
 
-fn blob_key() -> BlobKey<'static> {
-    BlobKey::new(PLATFORM_DATABASE, PROOF)
+fn blob_key(key: &str) -> BlobKey<'_> {
+    BlobKey::new(PLATFORM_DATABASE, key)
 }
 
 fn topic() -> String {

@@ -12,8 +12,8 @@ use crate::{
     reload::AnySlot,
     slot::Slot,
     swappable::{
-        Changed, Leases, Pending, SwappableBlob, SwappableBroker, SwappableRegistry,
-        SwappableRuntime, SwappableStore, SwappableStream,
+        BlobName, Changed, FullKey, Leases, Pending, SwappableBlob, SwappableBroker,
+        SwappableRegistry, SwappableRuntime, SwappableStore, SwappableStream,
     },
 };
 
@@ -26,7 +26,9 @@ pub(crate) struct Slots {
     pub(crate) registry: Arc<Slot<RegistryHandle>>,
     pub(crate) runtime: Arc<Slot<RuntimeHandle>>,
     /// The keys that are written while the store is copied.
-    pub(crate) changed: Arc<Changed>,
+    pub(crate) changed: Arc<Changed<FullKey>>,
+    /// The blobs that are written while they are copied.
+    pub(crate) changed_blobs: Arc<Changed<BlobName>>,
     /// Until when nodes are registered.
     pub(crate) leases: Arc<Leases>,
     /// The deliveries that are not settled.
@@ -56,7 +58,8 @@ impl Slots {
         let (store, blob, stream) = (Slot::new(store), Slot::new(blob), Slot::new(stream));
         let (broker, registry) = (Slot::new(broker), Slot::new(registry));
         let runtime = Slot::new(runtime);
-        let changed = Arc::<Changed>::default();
+        let changed = Arc::<Changed<FullKey>>::default();
+        let changed_blobs = Arc::<Changed<BlobName>>::default();
         let leases = Arc::<Leases>::default();
         let pending = Arc::<Pending>::default();
         let handles = Handles {
@@ -64,7 +67,10 @@ impl Slots {
                 slot: store.clone(),
                 changed: changed.clone(),
             }),
-            blob: BlobHandle::new(SwappableBlob(blob.clone())),
+            blob: BlobHandle::new(SwappableBlob {
+                slot: blob.clone(),
+                changed: changed_blobs.clone(),
+            }),
             stream: StreamHandle::new(SwappableStream {
                 slot: stream.clone(),
                 pending: pending.clone(),
@@ -84,6 +90,7 @@ impl Slots {
             registry,
             runtime,
             changed,
+            changed_blobs,
             leases,
             pending,
             handles,

@@ -208,6 +208,8 @@ pub(crate) struct BlobTable {
         CallRecord<'a>,
         BlobListRef<'a>,
     ) -> Future<'a, BlobPageRecord>,
+    pub(crate) namespaces:
+        for<'a> extern "C" fn(InstanceRef<'a>, CallRecord<'a>) -> Future<'a, RVec<RString>>,
     pub(crate) health: for<'a> extern "C" fn(InstanceRef<'a>, CallRecord<'a>) -> Future<'a, ()>,
     pub(crate) shutdown: for<'a> extern "C" fn(InstanceRef<'a>, CallRecord<'a>) -> Future<'a, ()>,
 }

@@ -25,6 +25,7 @@ pub(crate) trait DynBlob: Send + Sync {
         call: &'a Call,
         query: &'a BlobQuery<'a>,
     ) -> BoxFuture<'a, Result<BlobPage>>;
+    fn namespaces<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<Vec<String>>>;
     fn health<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<()>>;
     fn shutdown<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<()>>;
 }
@@ -55,6 +56,9 @@ impl<T: Blob> DynBlob for T {
         query: &'a BlobQuery<'a>,
     ) -> BoxFuture<'a, Result<BlobPage>> {
         Box::pin(Blob::list(self, call, query))
+    }
+    fn namespaces<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<Vec<String>>> {
+        Box::pin(Blob::namespaces(self, call))
     }
     fn health<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<()>> {
         Box::pin(Blob::health(self, call))
@@ -110,6 +114,11 @@ impl BlobHandle {
     /// See [`Blob::list`].
     pub async fn list(&self, call: &Call, query: &BlobQuery<'_>) -> Result<BlobPage> {
         self.0.list(call, query).await
+    }
+
+    /// See [`Blob::namespaces`].
+    pub async fn namespaces(&self, call: &Call) -> Result<Vec<String>> {
+        self.0.namespaces(call).await
     }
 
     /// See [`Blob::health`].

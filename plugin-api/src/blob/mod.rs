@@ -41,6 +41,9 @@ pub trait Blob: Send + Sync + 'static {
         query: &BlobQuery<'_>,
     ) -> impl Future<Output = Result<BlobPage>> + Send;
 
+    /// The namespaces that hold a blob, in order.
+    fn namespaces(&self, call: &Call) -> impl Future<Output = Result<Vec<String>>> + Send;
+
     /// Whether the module could serve a call now. The default says yes.
     fn health(&self, _call: &Call) -> impl Future<Output = Result<()>> + Send {
         async { Ok(()) }

@@ -3,6 +3,7 @@
 
 mod file;
 mod list;
+mod namespaces;
 mod path;
 
 use std::{
@@ -220,6 +221,11 @@ impl Blob for FileBlob {
     async fn list(&self, _call: &Call, query: &BlobQuery<'_>) -> Result<BlobPage> {
         let query = list::Query::new(&self.shared.folder, query)?;
         blocking(move || query.page()).await
+    }
+
+    async fn namespaces(&self, _call: &Call) -> Result<Vec<String>> {
+        let folder = self.shared.folder.clone();
+        blocking(move || namespaces::all(&folder)).await
     }
 }
 

@@ -151,6 +151,10 @@ impl Blob for MemoryBlob {
         }
         Ok(page)
     }
+
+    async fn namespaces(&self, _call: &Call) -> Result<Vec<String>> {
+        Ok(read(&self.namespaces).keys().cloned().collect())
+    }
 }
 
 /// The bytes of a body, the small chunks of it put together.

@@ -219,6 +219,7 @@ async fn each_defect_of_a_store_fails_its_rule() {
 enum BlobDefect {
     KeepsHalf,
     MixesReaders,
+    NamesTheEmpty,
 }
 
 struct BadBlob {
@@ -266,7 +267,7 @@ impl Blob for BadBlob {
         });
         Ok(match self.defect {
             BlobDefect::MixesReaders => (info, late.flatten().boxed()),
-            BlobDefect::KeepsHalf => (info, body),
+            _ => (info, body),
         })
     }
 
@@ -277,6 +278,17 @@ impl Blob for BadBlob {
     async fn list(&self, call: &Call, query: &BlobQuery<'_>) -> Result<BlobPage> {
         self.inner.list(call, query).await
     }
+
+    async fn namespaces(&self, call: &Call) -> Result<Vec<String>> {
+        let mut all = self.inner.namespaces(call).await?;
+        if self.defect == BlobDefect::NamesTheEmpty
+            && !all.iter().any(|name| name == call.namespace())
+        {
+            all.push(call.namespace().to_owned());
+            all.sort();
+        }
+        Ok(all)
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -286,6 +298,7 @@ async fn each_defect_of_a_blob_store_fails_its_rule() {
         (BlobDefect::KeepsHalf, "blob.write.cancelled"),
         (BlobDefect::KeepsHalf, "blob.write.unseen-until-whole"),
         (BlobDefect::MixesReaders, "blob.read.steady"),
+        (BlobDefect::NamesTheEmpty, "blob.namespaces.with-blobs"),
     ] {
         let open = async || {
             let inner = Arc::new(MemoryBlob::new());

@@ -84,6 +84,10 @@ impl Blob for Postgres {
         }
     }
 
+    async fn namespaces(&self, call: &Call) -> Result<Vec<String>> {
+        self.database.run(call, &list::Namespaces).await
+    }
+
     async fn health(&self, call: &Call) -> Result<()> {
         self.check(call).await
     }

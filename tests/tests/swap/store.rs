@@ -49,21 +49,20 @@ async fn a_copy_has_everything_and_nobody_notices() {
     assert_eq!(outcome.len(), 1);
     assert!(outcome[0].error.is_none(), "{outcome:?}");
     let verified = Progress::Verified {
-        database: "micro".to_owned(),
-        records: 65,
+        module: Module::Store,
+        name: "micro".to_owned(),
+        items: 65,
         checksum: String::new(),
     };
     let verified_is_told = told.iter().any(|progress| match (progress, &verified) {
         (
+            Progress::Verified { name, items, .. },
             Progress::Verified {
-                database, records, ..
-            },
-            Progress::Verified {
-                database: of,
-                records: many,
+                name: of,
+                items: many,
                 ..
             },
-        ) => database == of && records == many,
+        ) => name == of && items == many,
         _ => false,
     });
     assert!(verified_is_told, "{told:?}");

@@ -86,4 +86,8 @@ impl Blob for Zoo {
         self.act(query.prefix).await?;
         Ok(BlobPage::default())
     }
+
+    async fn namespaces(&self, _: &Call) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
 }

@@ -77,6 +77,12 @@ impl Blob for Backend {
         let next = next.map(|next| next.to_cursor());
         Ok(BlobPage { blobs, next })
     }
+
+    async fn namespaces(&self, _: &Call) -> Result<Vec<String>> {
+        let mut names: Vec<_> = self.blobs().keys().map(|[name, _]| name.clone()).collect();
+        names.dedup();
+        Ok(names)
+    }
 }
 
 export_plugin! { name: "attic", blob: Backend::open, run = inline }

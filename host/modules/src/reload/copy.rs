@@ -14,8 +14,9 @@ use micro_plugin_api::{
     store::{Commit, Cursor, ListQuery, Precondition, Put, Record, Table},
 };
 
+use super::Progress;
 use crate::{
-    PLATFORM_DATABASE,
+    Module, PLATFORM_DATABASE,
     identity::{self, COPYING, PROOF, TABLE, TOLD},
     swappable::{Changed, FullKey},
 };
@@ -28,28 +29,6 @@ const COMMIT_BYTES: usize = 512 * 1024;
 const FEW: usize = 64;
 /// How often it is tried to get there.
 const ROUNDS: usize = 5;
-
-/// How far a copy is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Progress {
-    /// Records of a database are in the new store.
-    Copied {
-        /// The database.
-        database: String,
-        /// How many records of it so far.
-        records: u64,
-    },
-    /// A database is the same in both stores.
-    Verified {
-        /// The database.
-        database: String,
-        /// How many records it has in both.
-        records: u64,
-        /// The checksum of all of them, in both.
-        checksum: String,
-    },
-}
 
 fn call() -> Call {
     Call::new(PLATFORM_DATABASE).with_timeout(TIMEOUT)
@@ -91,7 +70,7 @@ impl<'a> Copy<'a> {
     pub(super) async fn begin(
         &self,
         platform: &str,
-        changed: &Changed,
+        changed: &Changed<FullKey>,
     ) -> Result<HashSet<FullKey>> {
         identity::mark_unfinished(&self.to, platform).await?;
         for database in self.databases().await? {
@@ -103,8 +82,9 @@ impl<'a> Copy<'a> {
             let found = self.walk(&database, false).await?;
             suspects.extend(found.differing);
             (self.progress)(Progress::Verified {
-                database,
-                records: found.records,
+                module: Module::Store,
+                name: database,
+                items: found.records,
                 checksum: format!("{:016x}", found.checksum.finish()),
             });
         }
@@ -115,7 +95,7 @@ impl<'a> Copy<'a> {
     }
 
     /// Copies what was written, until little is; gives what it copied last.
-    async fn catch_up(&self, changed: &Changed) -> Result<HashSet<FullKey>> {
+    async fn catch_up(&self, changed: &Changed<FullKey>) -> Result<HashSet<FullKey>> {
         for _ in 0..ROUNDS {
             let keys = changed.take();
             self.sync(&keys).await?;
@@ -250,8 +230,9 @@ impl<'a> Copy<'a> {
 
     fn tell(&self, table: Table<'_>, records: u64) {
         (self.progress)(Progress::Copied {
-            database: table.database.to_owned(),
-            records,
+            module: Module::Store,
+            name: table.database.to_owned(),
+            items: records,
         });
     }
 }

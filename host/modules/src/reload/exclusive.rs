@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use super::{
     SwapError,
     any_slot::{AnySlot, TakenOut},
-    swap::{HOLD, Place, elsewhere, idle, unlike},
+    swap::{HOLD, Place, idle, strange_blobs, strange_events, unlike},
 };
 use crate::{
     Modules,
@@ -248,16 +248,14 @@ impl Modules {
                     if let Some(proof) = &proofs.blob
                         && !proof.is_in_blob(&opened.view(of)?).await.map_err(ask)?
                     {
-                        let more = "the sources of services among them";
-                        return Err(place.refused(elsewhere("blobs", more)));
+                        return Err(place.refused(strange_blobs()));
                     }
                 }
                 Module::Stream => {
                     if let Some(proof) = &proofs.stream
                         && !proof.is_in_stream(&opened.view(of)?).await.map_err(ask)?
                     {
-                        let more = "which groups have yet to consume";
-                        return Err(place.refused(elsewhere("events", more)));
+                        return Err(place.refused(strange_events()));
                     }
                 }
                 Module::Registry => {

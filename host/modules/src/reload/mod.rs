@@ -3,14 +3,16 @@
 
 mod any_slot;
 mod copy;
+mod copy_blobs;
 mod error;
 mod exclusive;
+mod progress;
 mod retire;
 mod swap;
 
 pub(crate) use any_slot::AnySlot;
-pub use copy::Progress;
 pub use error::SwapError;
+pub use progress::Progress;
 pub(crate) use retire::Retiring;
 
 use std::{
@@ -24,7 +26,7 @@ use crate::{Modules, instances::Opener, open};
 
 /// How a changed profile is applied.
 pub struct ReloadOptions<'a> {
-    /// Whether a store that does not hold the platform's records gets them.
+    /// Whether a store or blob store that does not hold the platform's records or blobs gets them.
     pub copy: bool,
     /// Is told how far a copy is.
     pub progress: &'a (dyn Fn(Progress) + Send + Sync),

@@ -9,7 +9,7 @@ use micro_plugin_api::{
 use micro_profile::{Module, Profile, Slot as ProfileSlot};
 use uuid::Uuid;
 
-use super::{ReloadOptions, SwapError, any_slot::unwell, copy};
+use super::{ReloadOptions, SwapError, any_slot::unwell, copy, copy_blobs::CopyBlobs};
 use crate::{
     Modules,
     identity::{self, Holds, Proof},
@@ -107,8 +107,8 @@ impl Modules {
                 self.swap_store(&place, live, options).await
             }
             Module::Blob => {
-                self.swap_blob(&place, self.view(key, slot, &place).await?)
-                    .await
+                let live = self.view(key, slot, &place).await?;
+                self.swap_blob(&place, live, options).await
             }
             Module::Stream => {
                 let live = self.view(key, slot, &place).await?;
@@ -229,17 +229,62 @@ impl Modules {
         Ok(())
     }
 
-    async fn swap_blob(&self, place: &Place, new: Live<BlobHandle>) -> Result {
+    async fn swap_blob(
+        &self,
+        place: &Place,
+        new: Live<BlobHandle>,
+        options: &ReloadOptions<'_>,
+    ) -> Result {
         let slot = &self.slots.blob;
         let old = slot.live().map_err(place.failed("read the blobs"))?;
         let ask = place.failed("find out whose blobs the plugins hold");
         let proof = Proof::in_blob(&old.handle).await.map_err(&ask)?;
-        if !proof.is_in_blob(&new.handle).await.map_err(&ask)? {
-            return Err(place.refused(elsewhere("blobs", "the sources of services among them")));
-        }
-        // Uploads that are under way end where they began: both have the same blobs.
-        let swapped = handover(slot, new, place).await;
+        let swapped = if proof.is_in_blob(&new.handle).await.map_err(&ask)? {
+            // Uploads that are under way end where they began: both have the same blobs.
+            handover(slot, new, place).await
+        } else if options.copy {
+            self.slots.changed_blobs.begin();
+            let swapped = self.copy_blobs(&old, new, place, options).await;
+            self.slots.changed_blobs.end();
+            swapped
+        } else {
+            Err(place.refused(strange_blobs()))
+        };
         self.leave(&old, swapped)
+    }
+
+    /// Copies the blobs into `new`, and puts it in the place of what is live.
+    async fn copy_blobs(
+        &self,
+        old: &Live<BlobHandle>,
+        new: Live<BlobHandle>,
+        place: &Place,
+        options: &ReloadOptions<'_>,
+    ) -> Result {
+        let slot = &self.slots.blob;
+        let ask = place.failed("find out whose blobs the plugins hold");
+        let store = self.slots.store.live().map_err(&ask)?;
+        let platform = identity::id_of(&store.handle).await.map_err(&ask)?;
+        let holds = identity::blobs_of(&new.handle, &platform).await;
+        match holds.map_err(&ask)? {
+            Holds::Another(id) => {
+                return Err(place.refused(not_our_blobs(&format!("the blobs of platform {id}"))));
+            }
+            Holds::Something => {
+                return Err(place.refused(not_our_blobs("blobs, and not this platform's id")));
+            }
+            Holds::Ours | Holds::OlderOurs | Holds::Nothing => {}
+        }
+        self.check_alone(place).await?;
+        let changed = &self.slots.changed_blobs;
+        let copy = CopyBlobs::new(&old.handle, &new.handle, options.progress);
+        let suspects = copy.begin(&platform, changed).await;
+        let suspects = suspects.map_err(place.failed("copy the blobs"))?;
+        let held = slot.gate.hold_writes(HOLD).await;
+        let _held = held.ok_or_else(|| place.busy())?;
+        let finished = copy.finish(&suspects, changed.take()).await;
+        finished.map_err(place.failed("copy the last blobs"))?;
+        handover(slot, new, place).await
     }
 
     async fn swap_stream(&self, place: &Place, new: Live<StreamHandle>) -> Result {
@@ -251,7 +296,7 @@ impl Modules {
             let ask = place.failed("find out whose events the plugins hold");
             let proof = Proof::in_stream(&old.handle, pending).await.map_err(&ask)?;
             if !proof.is_in_stream(&new.handle).await.map_err(&ask)? {
-                return Err(place.refused(elsewhere("events", "which groups have yet to consume")));
+                return Err(place.refused(strange_events()));
             }
         }
         let held = slot.gate.hold_writes(HOLD).await;
@@ -367,12 +412,28 @@ fn not_ours(plugin: &str, holds: &Holds) -> String {
     )
 }
 
-/// Why blobs or events stay where they are.
-pub(super) fn elsewhere(what: &str, more: &str) -> String {
+/// Why a blob store must not take the place of the one that is in use.
+pub(super) fn strange_blobs() -> String {
+    "the new plugin does not hold this platform's blobs, the sources of services among them. \
+     `micro profile reload --copy` copies them first; a restart of the server begins without them"
+        .to_owned()
+}
+
+/// Why nothing is copied into a blob store.
+fn not_our_blobs(what: &str) -> String {
     format!(
-        "the new plugin does not hold this platform's {what}, {more}, and they are not copied: \
-         restart the server to begin without them"
+        "the new plugin holds {what}, and a copy would overwrite that: name an empty database or \
+         folder, or restart the server to begin with what it holds"
     )
+}
+
+/// Why events stay where they are. Their order, their times and where each group is in them are the
+/// backend's own: no other can be made to hold the same.
+pub(super) fn strange_events() -> String {
+    "the new plugin does not hold this platform's events, and no copy would have the same positions, \
+     which groups have yet to consume: let the consumers finish, then restart the server, which \
+     begins without them"
+        .to_owned()
 }
 
 impl fmt::Display for Holds {

@@ -3,6 +3,7 @@
 
 mod blob;
 mod broker;
+mod changed;
 mod cursor;
 mod pending;
 mod registry;
@@ -10,11 +11,12 @@ mod runtime;
 mod store;
 mod stream;
 
-pub(crate) use blob::SwappableBlob;
+pub(crate) use blob::{BlobName, SwappableBlob};
 pub(crate) use broker::SwappableBroker;
+pub(crate) use changed::{Changed, FullKey};
 pub(crate) use registry::{Leases, SwappableRegistry};
 pub(crate) use runtime::SwappableRuntime;
-pub(crate) use store::{Changed, FullKey, SwappableStore};
+pub(crate) use store::SwappableStore;
 pub(crate) use stream::{Pending, SwappableStream};
 
 use std::time::Duration;

@@ -3,7 +3,7 @@
 use std::{
     borrow::Cow,
     collections::{HashSet, VecDeque},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 
 use micro_plugin_api::{
@@ -11,55 +11,16 @@ use micro_plugin_api::{
     store::{Commit, ListQuery, Page, Precondition, Record, RecordChange, Table, Version},
 };
 
-use super::cursor::Place;
+use super::{
+    changed::{Changed, FullKey},
+    cursor::Place,
+};
 use crate::{live::Live, moving::Resume, slot::Slot};
 
 /// The store that is live.
 pub(crate) struct SwappableStore {
     pub(crate) slot: Arc<Slot<StoreHandle>>,
-    pub(crate) changed: Arc<Changed>,
-}
-
-/// A key, with database and table before it.
-pub(crate) type FullKey = (String, String, String);
-
-/// The keys that are written while somebody wants to know.
-#[derive(Default)]
-pub(crate) struct Changed(Mutex<Option<HashSet<FullKey>>>);
-
-impl Changed {
-    /// From now on keys are noted.
-    pub(crate) fn begin(&self) {
-        *self.lock() = Some(HashSet::new());
-    }
-
-    /// The keys that were noted since the last time; noting goes on.
-    pub(crate) fn take(&self) -> HashSet<FullKey> {
-        let mut changed = self.lock();
-        changed.as_mut().map(std::mem::take).unwrap_or_default()
-    }
-
-    /// Nothing is noted any more.
-    pub(crate) fn end(&self) {
-        *self.lock() = None;
-    }
-
-    fn note(&self, commit: &Commit) {
-        if let Some(changed) = &mut *self.lock() {
-            changed.extend(commit.operations.iter().map(|operation| {
-                (
-                    operation.database.clone(),
-                    operation.table.clone(),
-                    operation.key.clone(),
-                )
-            }));
-        }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<HashSet<FullKey>>> {
-        // Nothing that is done under the lock can panic half way.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+    pub(crate) changed: Arc<Changed<FullKey>>,
 }
 
 impl Live<StoreHandle> {
@@ -131,12 +92,18 @@ impl Store for SwappableStore {
     async fn commit(&self, call: &Call, commit: &Commit) -> Result<Version> {
         let _pass = self.slot.gate.write(call).await?;
         let live = self.slot.live()?;
-        // Before it happens, since whoever waits for it may give up and it happens all the same.
-        self.changed.note(commit);
-        let done = live.handle.commit(call, &live.commit_in(commit)).await;
-        // And after, whatever the answer: a copy that took note of it may have read the record
-        // before it happened.
-        self.changed.note(commit);
+        let keys = || {
+            commit.operations.iter().map(|operation| {
+                (
+                    operation.database.clone(),
+                    operation.table.clone(),
+                    operation.key.clone(),
+                )
+            })
+        };
+        let commit_in = live.commit_in(commit);
+        let done = live.handle.commit(call, &commit_in);
+        let done = self.changed.noting(keys, done).await;
         Ok(live.version_out(done?))
     }
 

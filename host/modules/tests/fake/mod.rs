@@ -125,6 +125,9 @@ impl Blob for Fake {
     async fn list(&self, _: &Call, _: &BlobQuery<'_>) -> Result<BlobPage> {
         nothing()
     }
+    async fn namespaces(&self, _: &Call) -> Result<Vec<String>> {
+        nothing()
+    }
     async fn health(&self, _: &Call) -> Result<()> {
         self.behave().await
     }

@@ -88,19 +88,29 @@ impl Profile for ProfileService {
 fn progress_out(progress: Progress) -> ReloadResponse {
     match progress {
         Progress::Verified {
-            database,
-            records,
+            module,
+            name,
+            items,
             checksum,
         } => ReloadResponse {
             verified: Some(VerifiedDatabase {
-                database,
-                records,
+                database: name,
+                records: items,
                 checksum,
+                module: module.to_string(),
             }),
             ..ReloadResponse::default()
         },
-        Progress::Copied { database, records } => ReloadResponse {
-            copied: Some(CopiedDatabase { database, records }),
+        Progress::Copied {
+            module,
+            name,
+            items,
+        } => ReloadResponse {
+            copied: Some(CopiedDatabase {
+                database: name,
+                records: items,
+                module: module.to_string(),
+            }),
             ..ReloadResponse::default()
         },
         _ => ReloadResponse::default(),

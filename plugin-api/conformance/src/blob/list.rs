@@ -45,6 +45,11 @@ pub(super) fn cases() -> Vec<Case<BlobHandle>> {
             foreign_cursor,
             "A cursor that was not given by the store is invalid."
         ),
+        case!(
+            "blob.namespaces.with-blobs",
+            namespaces,
+            "The namespaces that hold a blob are named, in order and once each; those that never did, or no longer do, are not."
+        ),
     ]
 }
 
@@ -206,4 +211,38 @@ async fn foreign_cursor(blob: BlobHandle) -> Verdict {
         fails(&format!("cursor {:?}", cursor.0), result, Code::INVALID)?;
     }
     Ok(())
+}
+
+async fn namespaces(blob: BlobHandle) -> Verdict {
+    let scope = Scope::new(blob);
+    let mut scopes = vec![scope.clone()];
+    for suffix in ["/a", "2", " Ü%@+="] {
+        let mut other = scope.clone();
+        other.namespace.push_str(suffix);
+        scopes.push(other);
+    }
+    // Others use the same backend.
+    let ours = async || -> Verdict<Vec<String>> {
+        let all = scope.blob.namespaces(&scope.call).await?;
+        ensure!(all.is_sorted(), "namespaces out of order: {all:?}");
+        let ours = all.into_iter();
+        Ok(ours
+            .filter(|name| name.starts_with(&scope.namespace))
+            .collect())
+    };
+    same("before any blob", ours().await?, vec![])?;
+    for scope in &scopes {
+        scope.put("a", "x").await?;
+        scope.put("b/c", "x").await?;
+    }
+    let mut wanted: Vec<_> = scopes.iter().map(|scope| scope.namespace.clone()).collect();
+    wanted.sort();
+    same("namespaces", ours().await?, wanted)?;
+    for scope in &scopes {
+        scope.delete("a").await?;
+    }
+    scopes[0].delete("b/c").await?;
+    let mut wanted: Vec<_> = scopes[1..].iter().map(|s| s.namespace.clone()).collect();
+    wanted.sort();
+    same("after deletion", ours().await?, wanted)
 }

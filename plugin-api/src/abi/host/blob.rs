@@ -79,6 +79,13 @@ impl DynBlob for Client {
         Box::pin(async move { Ok(answer.await?.into()) })
     }
 
+    fn namespaces<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<Vec<String>>> {
+        let link = &*self.link;
+        let future = (self.table.namespaces)(link.instance(), call.into());
+        let answer = link.call("blob.namespaces", call, future);
+        Box::pin(async move { Ok(answer.await?.into_iter().map(Into::into).collect()) })
+    }
+
     fn health<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<()>> {
         let link = &*self.link;
         let future = (self.table.health)(link.instance(), call.into());

@@ -1,12 +1,13 @@
 //! `micro.blob/1` over the instance's blob store.
 
-use abi_stable::std_types::Tuple2;
+use abi_stable::std_types::{RString, RVec, Tuple2};
 use bytes::Bytes;
 use futures::StreamExt;
 
 use super::{
     instance::{Instance, Method},
     run,
+    store::texts,
 };
 use crate::{
     Call,
@@ -27,6 +28,7 @@ pub(super) static TABLE: BlobTable = BlobTable {
     read,
     delete,
     list,
+    namespaces,
     health,
     shutdown,
 };
@@ -115,6 +117,22 @@ extern "C" fn list<'a>(
             };
             Ok(blob.list(&call, &query).await?.into())
         })
+    })
+}
+
+extern "C" fn namespaces<'a>(
+    instance: InstanceRef<'a>,
+    call: CallRecord<'a>,
+) -> Future<'a, RVec<RString>> {
+    guard::entry(move || {
+        let (instance, blob) = blob!(instance);
+        let call = Call::from(call);
+        run::run(
+            instance,
+            Method::BlobNamespaces,
+            &call.clone(),
+            async move { Ok(texts(blob.namespaces(&call).await?)) },
+        )
     })
 }
 

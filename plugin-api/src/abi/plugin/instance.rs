@@ -41,6 +41,7 @@ methods! {
     BlobRead = "blob.read",
     BlobDelete = "blob.delete",
     BlobList = "blob.list",
+    BlobNamespaces = "blob.namespaces",
     BlobHealth = "blob.health",
     BlobShutdown = "blob.shutdown",
     StreamPublish = "stream.publish",

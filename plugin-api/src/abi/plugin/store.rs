@@ -162,7 +162,7 @@ extern "C" fn watch<'a>(
     })
 }
 
-fn texts(texts: Vec<String>) -> RVec<RString> {
+pub(super) fn texts(texts: Vec<String>) -> RVec<RString> {
     texts.into_iter().map(Into::into).collect()
 }
 

@@ -22,7 +22,7 @@ const PIECE: usize = 200;
 const LONGEST: usize = 3_000;
 
 pub(super) const MORE: char = '+';
-const NAMESPACE: char = '@';
+pub(super) const NAMESPACE: char = '@';
 pub(super) const KEY: char = '=';
 
 /// The folder of blobs that are being written.

@@ -1,11 +1,11 @@
-//! One page of the blobs of a namespace.
+//! One page of the blobs of a namespace, and which namespaces there are.
 
 use micro_plugin_api::{
     Result,
     blob::{BlobPage, BlobQuery},
     store::{Order, Position},
 };
-use sqlx::{PgConnection, Postgres, QueryBuilder, Row as _};
+use sqlx::{PgConnection, Postgres, QueryBuilder, Row as _, query_scalar};
 
 use super::read::info;
 use crate::{database::Work, key};
@@ -73,5 +73,28 @@ impl Work for List<'_> {
             });
         }
         Ok(page)
+    }
+}
+
+/// The namespaces, in order: each found by one look into the index, however many blobs are in them.
+pub(super) struct Namespaces;
+
+impl Work for Namespaces {
+    type Output = Vec<String>;
+
+    async fn run(&self, connection: &mut PgConnection) -> sqlx::Result<Vec<String>> {
+        let names: Vec<Vec<u8>> = query_scalar(
+            "WITH RECURSIVE names (namespace) AS (
+                 (SELECT namespace FROM blobs ORDER BY namespace LIMIT 1)
+             UNION ALL
+                 SELECT (SELECT namespace FROM blobs WHERE namespace > names.namespace
+                         ORDER BY namespace LIMIT 1)
+                 FROM names WHERE names.namespace IS NOT NULL
+             )
+             SELECT namespace FROM names WHERE namespace IS NOT NULL ORDER BY namespace",
+        )
+        .fetch_all(connection)
+        .await?;
+        names.into_iter().map(key::text).collect()
     }
 }

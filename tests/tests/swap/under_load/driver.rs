@@ -28,6 +28,8 @@ use super::{
 
 /// How many calls go on between one swap and the next, at least.
 const CALLS: u64 = 25;
+/// How often a swap is tried.
+const ATTEMPTS: u32 = 5;
 /// How many more descriptors, or threads, a server may have after a round than after the first: what
 /// connections come and go by chance.
 const MORE: usize = 12;
@@ -111,13 +113,13 @@ impl Driver {
     pub(super) async fn swap(&mut self, modules: &[&str]) {
         self.traffic.go_on(CALLS).await;
         let began = Instant::now();
-        let request = ReloadRequest { copy: true };
-        let mut told = self.profile.reload(request).await.unwrap().into_inner();
-        while let Some(message) = told.next().await {
-            let swapped = message.unwrap().swapped;
-            if let Some(swapped) = swapped {
-                assert_eq!(swapped.error, "", "{swapped:?}");
-            }
+        for attempt in 1.. {
+            let Some(error) = self.reload().await else {
+                break;
+            };
+            // A machine so busy that a call takes five seconds: the one before serves on, and this
+            // is what a user is told to do.
+            assert!(error.contains("try again") && attempt < ATTEMPTS, "{error}");
         }
         self.slowest = self.slowest.max(began.elapsed());
         // Whether asked for, or noticed before: it is done.
@@ -144,6 +146,17 @@ impl Driver {
         };
         self.registry.register(service).await.unwrap();
         self.swaps += 1;
+    }
+
+    /// Has the profile applied, and gives why a module was not swapped.
+    async fn reload(&mut self) -> Option<String> {
+        let request = ReloadRequest { copy: true };
+        let mut told = self.profile.reload(request).await.unwrap().into_inner();
+        let mut errors = Vec::new();
+        while let Some(message) = told.next().await {
+            errors.extend(message.unwrap().swapped.map(|swapped| swapped.error));
+        }
+        errors.into_iter().find(|error| !error.is_empty())
     }
 
     /// The modules are those that they were a round ago: nothing may be left of those in between.

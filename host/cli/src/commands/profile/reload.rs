@@ -13,7 +13,7 @@ use crate::{
 /// How to apply it.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Copy the records into a store that does not hold them, before it serves
+    /// Copy records and blobs into a store or blob store that does not hold them, before it serves
     #[arg(long)]
     copy: bool,
 }
@@ -36,13 +36,16 @@ pub(super) async fn run(session: &Session<'_>, args: &Args) -> Result<Outcome> {
             other => other.into(),
         })?;
         if let Some(copied) = message.copied {
-            let line = format!("copied    {} ({} records)", copied.database, copied.records);
-            session.printer().progress(&line);
+            let items = items(&copied.module, copied.records);
+            session
+                .printer()
+                .progress(&format!("copied    {} ({items})", copied.database));
         }
         if let Some(verified) = message.verified {
+            let items = items(&verified.module, verified.records);
             session.printer().progress(&format!(
-                "verified  {} ({} records, checksum {})",
-                verified.database, verified.records, verified.checksum
+                "verified  {} ({items}, checksum {})",
+                verified.database, verified.checksum
             ));
         }
         if let Some(module) = message.swapped {
@@ -67,4 +70,10 @@ pub(super) async fn run(session: &Session<'_>, args: &Args) -> Result<Outcome> {
         ))
         .hint("`micro profile status` shows what serves")),
     }
+}
+
+fn items(module: &str, count: u64) -> String {
+    let what = if module == "blob" { "blob" } else { "record" };
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{s}")
 }
