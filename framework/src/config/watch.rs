@@ -11,7 +11,7 @@ use micro_proto::config::{WatchRequest, WatchResponse};
 use tonic::{Request, Streaming};
 
 use super::{Config, Value};
-use crate::Error;
+use crate::{Error, client::chance};
 
 /// How long a watch waits before it is begun anew.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -97,7 +97,7 @@ impl State {
         }
         loop {
             let Some(answers) = &mut self.answers else {
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(PAUSE.mul_f64(0.5 + chance() / 2.0)).await;
                 match self.open().await {
                     Ok(answers) => self.answers = Some(answers),
                     Err(error) if is_for_good(&error) => return self.end(error),

@@ -16,9 +16,9 @@ use super::{
     Event, Events,
     codec::{Said, SaidCodec},
 };
-use crate::{Error, config::is_for_good};
+use crate::{Error, client::chance, config::is_for_good};
 
-/// How long a consumer waits before it connects again.
+/// How long a consumer waits before it connects again; up to half of it less, so that not all come at once.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// How many events are remembered, so that none is given twice after a lost connection.
@@ -160,7 +160,7 @@ impl Consumer {
         }
         loop {
             let Some(connection) = &mut self.connection else {
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(PAUSE.mul_f64(0.5 + chance() / 2.0)).await;
                 let request = self.options.request(&self.topic, self.resume());
                 match self.events.connect(request).await {
                     Ok(connection) => self.connection = Some(connection),

@@ -1,16 +1,42 @@
 //! A backend of the test's own, whichever it is.
 
-use micro_test_backends::Etcd;
+use micro_test_backends::{Etcd, Nats, Postgres};
 
 pub(crate) enum Backend {
     Etcd(Etcd),
+    Nats(Nats),
+    Postgres(Postgres),
+}
+
+macro_rules! each {
+    ($backend:expr, $it:ident => $does:expr) => {
+        match $backend {
+            Backend::Etcd($it) => $does,
+            Backend::Nats($it) => $does,
+            Backend::Postgres($it) => $does,
+        }
+    };
 }
 
 impl Backend {
+    pub(crate) async fn etcd() -> Self {
+        Self::Etcd(Etcd::start().await)
+    }
+
+    pub(crate) async fn nats() -> Self {
+        Self::Nats(Nats::start().await)
+    }
+
+    pub(crate) async fn postgres() -> Self {
+        Self::Postgres(Postgres::start().await)
+    }
+
     /// The name of its plugin.
     pub(crate) fn plugin(&self) -> &'static str {
         match self {
             Self::Etcd(_) => "etcd",
+            Self::Nats(_) => "nats",
+            Self::Postgres(_) => "postgres",
         }
     }
 
@@ -18,6 +44,8 @@ impl Backend {
     pub(crate) fn manifest(&self, slots: &[&str]) -> String {
         let settings = match self {
             Self::Etcd(etcd) => format!("endpoints = ['{}']", etcd.endpoint()),
+            Self::Nats(nats) => format!("url = '{}'", nats.url()),
+            Self::Postgres(postgres) => format!("url = '{}'", postgres.url("postgres")),
         };
         let plugin = self.plugin();
         let slots = slots
@@ -27,26 +55,18 @@ impl Backend {
     }
 
     pub(crate) fn pause(&mut self) {
-        match self {
-            Self::Etcd(etcd) => etcd.pause(),
-        }
+        each!(self, backend => backend.pause());
     }
 
     pub(crate) fn resume(&mut self) {
-        match self {
-            Self::Etcd(etcd) => etcd.resume(),
-        }
+        each!(self, backend => backend.resume());
     }
 
     pub(crate) fn kill(&mut self) {
-        match self {
-            Self::Etcd(etcd) => etcd.kill(),
-        }
+        each!(self, backend => backend.kill());
     }
 
     pub(crate) async fn restart(&mut self) {
-        match self {
-            Self::Etcd(etcd) => etcd.restart().await,
-        }
+        each!(self, backend => backend.restart().await);
     }
 }

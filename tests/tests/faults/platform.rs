@@ -14,27 +14,30 @@ pub(crate) struct Platform {
     pub(crate) server: Server,
     pub(crate) client: Client,
     pub(crate) backend: Backend,
-    slot: &'static str,
+    slots: &'static [&'static str],
 }
 
 impl Platform {
     /// A server that is ready, on a backend that is well and fills these slots.
-    pub(crate) async fn start(backend: Backend, slots: &[&'static str]) -> Self {
+    pub(crate) async fn start(backend: Backend, slots: &'static [&'static str]) -> Self {
         let server = builder(&backend, slots).start().await;
-        Self::of(server, backend, slots[0])
+        Self::of(server, backend, slots)
     }
 
     /// A server that was started while its backend was down, and says so.
-    pub(crate) async fn start_without(mut backend: Backend, slots: &[&'static str]) -> Self {
+    pub(crate) async fn start_without(
+        mut backend: Backend,
+        slots: &'static [&'static str],
+    ) -> Self {
         backend.kill();
         let server = builder(&backend, slots).serve().await;
-        let platform = Self::of(server, backend, slots[0]);
+        let platform = Self::of(server, backend, slots);
         assert_eq!(platform.server.get("/healthz").await.status, 200);
         platform.says_what_is_down().await;
         platform
     }
 
-    fn of(server: Server, backend: Backend, slot: &'static str) -> Self {
+    fn of(server: Server, backend: Backend, slots: &'static [&'static str]) -> Self {
         let client = Client::builder()
             .address(server.proxy().to_string())
             .account("admin", "micro")
@@ -43,25 +46,27 @@ impl Platform {
             client: client.build().expect("a client"),
             server,
             backend,
-            slot,
+            slots,
         }
     }
 
-    /// Waits until `/readyz` names the module and the plugin.
+    /// Waits until `/readyz` names each module of the backend, and the plugin.
     pub(crate) async fn says_what_is_down(&self) {
         let plugin = format!("plugin {}: ", self.backend.plugin());
-        wait_for(format!("/readyz to name {}", self.slot), || async {
+        wait_for(format!("/readyz to name {:?}", self.slots), || async {
             let answer = self.server.get("/readyz").await;
             let report = answer.json().ok()?;
             let unready = report["unready"].as_array()?;
-            let named = unready.iter().any(|part| {
-                part["kind"] == "module"
-                    && part["name"] == self.slot
-                    && part["reason"]
-                        .as_str()
-                        .is_some_and(|it| it.starts_with(&plugin))
-            });
-            (answer.status == 503 && named).then_some(())
+            let is_named = |slot: &&str| {
+                unready.iter().any(|part| {
+                    part["kind"] == "module"
+                        && part["name"] == *slot
+                        && part["reason"]
+                            .as_str()
+                            .is_some_and(|it| it.starts_with(&plugin))
+                })
+            };
+            (answer.status == 503 && self.slots.iter().all(is_named)).then_some(())
         })
         .await;
     }
@@ -103,12 +108,18 @@ impl Platform {
         let calls = back.elapsed();
         self.is_ready().await;
         eprintln!(
-            "{} as {}, after {what}: calls after {calls:?}, ready after {:?}",
+            "{} as {:?}, after {what}: calls after {calls:?}, ready after {:?}",
             self.backend.plugin(),
-            self.slot,
+            self.slots,
             back.elapsed()
         );
     }
+}
+
+/// A backend that never comes: the server says so, lives on, and ends when it is told to.
+pub(crate) async fn a_server_does_without(backend: Backend, slots: &'static [&'static str]) {
+    let mut platform = Platform::start_without(backend, slots).await;
+    assert!(platform.server.stop().await.success());
 }
 
 fn builder(backend: &Backend, slots: &[&str]) -> ServerBuilder {

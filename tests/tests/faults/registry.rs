@@ -1,8 +1,7 @@
-//! The registry in etcd while that fails: what is running is called on, and what comes later is
+//! A registry while its backend fails: what is running is called on, and what comes later is
 //! found.
 
 use micro::{Client, Service};
-use micro_test_backends::Etcd;
 use micro_tests::{Server, fetch, wait_for};
 use tokio::{sync::oneshot, task::JoinHandle};
 
@@ -45,9 +44,7 @@ async fn is_callable(server: &Server, name: &str) {
     .await;
 }
 
-#[tokio::test]
-async fn what_runs_is_called_on_and_what_comes_later_is_found() {
-    let backend = Backend::Etcd(Etcd::start().await);
+pub(crate) async fn what_runs_is_called_on_and_what_comes_later_is_found(backend: Backend) {
     let mut platform = Platform::start(backend, &["registry"]).await;
     let steady = run(&platform.client, "steady");
     is_callable(&platform.server, "steady").await;
@@ -73,9 +70,7 @@ async fn what_runs_is_called_on_and_what_comes_later_is_found() {
     assert!(platform.server.stop().await.success());
 }
 
-#[tokio::test]
-async fn a_server_waits_for_its_registry() {
-    let backend = Backend::Etcd(Etcd::start().await);
+pub(crate) async fn a_server_waits_for_it(backend: Backend) {
     let mut platform = Platform::start_without(backend, &["registry"]).await;
     let registry = platform.client.registry();
     let error = registry.list().await.expect_err("nobody is there");

@@ -1,10 +1,9 @@
-//! Records in etcd while it fails.
+//! Records in etcd and in PostgreSQL while these fail.
 
 use std::{collections::BTreeSet, time::Duration};
 
 use futures::StreamExt as _;
 use micro::store::{Change, Query, Record};
-use micro_test_backends::Etcd;
 use micro_tests::{PATIENCE, wait_for};
 
 use crate::{
@@ -13,7 +12,7 @@ use crate::{
     traffic::{Traffic, assert_unavailable},
 };
 
-async fn no_acknowledged_write_is_lost(backend: Backend) {
+pub(crate) async fn no_acknowledged_write_is_lost(backend: Backend) {
     let mut platform = Platform::start(backend, &["store"]).await;
     let store = platform.client.store();
     let writing = store.clone();
@@ -45,7 +44,7 @@ fn key(number: u64) -> String {
 
 /// A watch goes on over a crash of what is watched, or it ends and says so: whoever watches can
 /// always know what they have missed.
-async fn a_watch_goes_on_or_says_that_it_ends(backend: Backend) {
+pub(crate) async fn a_watch_goes_on_or_says_that_it_ends(backend: Backend) {
     let mut platform = Platform::start(backend, &["store"]).await;
     let store = platform.client.store();
     let mut changes = store.watch("").await.expect("a watch");
@@ -66,7 +65,7 @@ async fn a_watch_goes_on_or_says_that_it_ends(backend: Backend) {
     assert!(platform.server.stop().await.success());
 }
 
-async fn a_server_waits_for_it(backend: Backend) {
+pub(crate) async fn a_server_waits_for_it(backend: Backend) {
     let mut platform = Platform::start_without(backend, &["store"]).await;
     // Who nobody knows is asked for what only the store knows.
     let answer = platform.server.post("/store/read", r#"{"key":"k"}"#).await;
@@ -92,19 +91,4 @@ async fn a_server_waits_for_it(backend: Backend) {
     .await;
     assert!(store.read("k").await.expect("an answer").is_some());
     assert!(platform.server.stop().await.success());
-}
-
-#[tokio::test]
-async fn etcd_loses_no_acknowledged_write() {
-    no_acknowledged_write_is_lost(Backend::Etcd(Etcd::start().await)).await;
-}
-
-#[tokio::test]
-async fn a_watch_of_etcd_goes_on_or_says_that_it_ends() {
-    a_watch_goes_on_or_says_that_it_ends(Backend::Etcd(Etcd::start().await)).await;
-}
-
-#[tokio::test]
-async fn a_server_waits_for_etcd() {
-    a_server_waits_for_it(Backend::Etcd(Etcd::start().await)).await;
 }

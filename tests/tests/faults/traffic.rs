@@ -16,8 +16,11 @@ use tokio::task::JoinSet;
 /// How many callers there are: one that is held up does not hold up the others.
 const CALLERS: usize = 4;
 
+/// No call takes so long to fail on the slowest machine: their deadline is ten seconds.
+const LATE: Duration = Duration::from_secs(60);
+
 /// The pause between the calls of one caller.
-const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_millis(50);
 
 #[derive(Default)]
 struct Outcome {
@@ -25,13 +28,18 @@ struct Outcome {
     acknowledged: Vec<(u64, Instant)>,
     /// What failed, and when it did.
     failed: Vec<(Error, Instant)>,
+    /// The longest that a call took which failed.
+    slowest: Duration,
 }
 
 impl Outcome {
     fn note(&mut self, number: u64, begun: Instant, result: Result<(), Error>) {
         match result {
             Ok(()) => self.acknowledged.push((number, begun)),
-            Err(error) => self.failed.push((error, Instant::now())),
+            Err(error) => {
+                self.failed.push((error, Instant::now()));
+                self.slowest = self.slowest.max(begun.elapsed());
+            }
         }
     }
 }
@@ -99,6 +107,9 @@ impl Traffic {
         for (error, _) in &outcome.failed {
             assert_unavailable(error);
         }
+        let (failed, slowest) = (outcome.failed.len(), outcome.slowest);
+        eprintln!("{failed} calls failed, each within {slowest:?}");
+        assert!(slowest < LATE, "a call took {slowest:?} to fail");
         outcome.acknowledged.iter().map(|it| it.0).collect()
     }
 
