@@ -161,6 +161,18 @@ impl<H: Handle, R: Resume<H>> Drop for Moving<H, R> {
     }
 }
 
+/// Calls `take` until it takes nothing, or has taken [`TAKEN_OVER`]. A stream that gives way to others
+/// after some items does not here.
+fn all_there_is(mut take: impl FnMut(&mut Context<'_>) -> bool) {
+    let taking = std::future::poll_fn(|context| {
+        let _ = (0..TAKEN_OVER).all(|_| take(context));
+        Poll::Ready(())
+    });
+    let taking = std::pin::pin!(tokio::task::unconstrained(taking));
+    let taken = taking.poll(&mut Context::from_waker(Waker::noop()));
+    debug_assert!(taken.is_ready(), "it waits for nothing");
+}
+
 impl<H: Handle, R: Resume<H>> Movable<H> for Shared<H, R> {
     fn open_on<'a>(&'a self, live: &'a Arc<Live<H>>) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
@@ -196,18 +208,18 @@ impl<H: Handle, R: Resume<H>> Movable<H> for Shared<H, R> {
     fn collect(&self) -> bool {
         let mut inner = self.lock();
         let inner = &mut *inner;
-        let mut context = Context::from_waker(Waker::noop());
-        for _ in 0..TAKEN_OVER {
+        all_there_is(|context| {
             let Some((_, source)) = &mut inner.source else {
-                break;
+                return false;
             };
             // An end, or a failure, is no news: the stream goes on elsewhere.
-            let Poll::Ready(Some(Ok(item))) = source.as_mut().poll_next(&mut context) else {
-                break;
+            let Poll::Ready(Some(Ok(item))) = source.as_mut().poll_next(context) else {
+                return false;
             };
             inner.news = true;
             inner.resume.pass(item, &mut inner.ready);
-        }
+            true
+        });
         // Its waker was taken from the source by the look into it.
         if let Some(waker) = inner.waker.take() {
             waker.wake();

@@ -5,7 +5,8 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use micro_plugin_api::{Code, Error, Result};
+use futures::StreamExt as _;
+use micro_plugin_api::{BoxStream, Code, Error, Result};
 
 /// Why a case ended before its end.
 #[derive(Debug)]
@@ -61,6 +62,23 @@ pub(crate) fn fails<T: fmt::Debug>(what: &str, result: Result<T>, code: Code) ->
             "{what}: {value:?} instead of an error {code}"
         ))),
     }
+}
+
+/// The most items of a stream that has an end: many times what any case makes.
+pub(crate) const MOST_ITEMS: usize = 20_000;
+
+/// All items of a stream that has an end. One that has none must not fill the memory of whoever tests
+/// it, and may never let a clock run beside it.
+pub(crate) async fn all<T>(mut items: BoxStream<Result<T>>) -> Result<Vec<T>> {
+    let mut all = Vec::new();
+    while let Some(item) = items.next().await {
+        all.push(item?);
+        if all.len() > MOST_ITEMS {
+            let text = format!("a stream that should end has more than {MOST_ITEMS} items");
+            return Err(Error::internal(text));
+        }
+    }
+    Ok(all)
 }
 
 /// A name that nothing else in the backend bears.

@@ -8,8 +8,8 @@ use crate::broker::{Delivery, Message};
 #[repr(C)]
 #[derive(StableAbi)]
 pub(crate) struct MessageRecord {
-    header: RVec<PairRecord>,
-    body: Buffer,
+    pub(super) header: RVec<PairRecord>,
+    pub(super) body: Buffer,
 }
 
 impl From<Message> for MessageRecord {
@@ -40,7 +40,7 @@ impl From<MessageRecord> for Message {
 #[repr(C)]
 #[derive(StableAbi)]
 pub(crate) struct MessageDeliveryRecord {
-    message: MessageRecord,
+    pub(super) message: MessageRecord,
     lost: u64,
 }
 

@@ -63,10 +63,10 @@ impl From<NewEventRef<'_>> for NewEvent {
 #[repr(C)]
 #[derive(StableAbi)]
 pub(crate) struct EventRecord {
-    id: RString,
-    topic: RString,
-    payload: Buffer,
-    metadata: RVec<PairRecord>,
+    pub(super) id: RString,
+    pub(super) topic: RString,
+    pub(super) payload: Buffer,
+    pub(super) metadata: RVec<PairRecord>,
     timestamp: u64,
     ingested: u64,
     position: u64,
@@ -114,9 +114,9 @@ impl From<EventRecord> for Event {
 #[repr(C)]
 #[derive(StableAbi)]
 pub(crate) struct DeliveryRecord {
-    event: EventRecord,
+    pub(super) event: EventRecord,
     attempt: u32,
-    token: RString,
+    pub(super) token: RString,
 }
 
 impl From<Delivery> for DeliveryRecord {

@@ -25,5 +25,6 @@ mod records;
 mod store_records;
 mod stream;
 mod tables;
+mod weight;
 
 pub use manifest::{API_MAJOR, API_VERSION, Manifest, RunMode, SECTION, TARGET};

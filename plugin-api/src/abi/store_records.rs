@@ -43,9 +43,9 @@ impl<'a> From<TableRef<'a>> for Table<'a> {
 #[repr(C)]
 #[derive(StableAbi)]
 pub(crate) struct RecordRecord {
-    key: RString,
-    value: Buffer,
-    metadata: RVec<PairRecord>,
+    pub(super) key: RString,
+    pub(super) value: Buffer,
+    pub(super) metadata: RVec<PairRecord>,
     version: u64,
     expiry: ROption<u64>,
 }
@@ -90,7 +90,7 @@ impl From<RecordRecord> for Record {
 #[derive(StableAbi)]
 pub(crate) struct RecordChangeRecord {
     deleted: bool,
-    record: RecordRecord,
+    pub(super) record: RecordRecord,
 }
 
 impl From<RecordChange> for RecordChangeRecord {

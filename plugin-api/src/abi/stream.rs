@@ -16,11 +16,15 @@ use futures::Stream;
 use super::{
     guard::{self, Surroundings},
     records::ErrorRecord,
+    weight::Weight,
 };
 use crate::{BoxStream, Code, Error, Result};
 
 /// The most items of one batch.
 const BATCH: u32 = 32;
+
+/// A batch that holds so many bytes is closed: what is on its way is bounded, however large items are.
+const BATCH_BYTES: usize = 1 << 20;
 
 /// More may follow.
 const MORE: u32 = 0;
@@ -66,13 +70,14 @@ struct Exported<T> {
     stream: Option<BoxStream<Result<T>>>,
 }
 
-impl<T> Exported<T> {
+impl<T: Weight> Exported<T> {
     fn poll_batch(&mut self, cx: &mut Context<'_>, max: u32) -> Poll<Batch<T>> {
         let mut items = RVec::new();
+        let mut bytes = 0;
         let mut end = MORE;
         let mut error = RNone;
         let _entered = self.surroundings.enter();
-        while end == MORE && items.len() < max.max(1) as usize {
+        while end == MORE && items.len() < max.max(1) as usize && bytes < BATCH_BYTES {
             let Some(stream) = self.stream.as_mut() else {
                 end = ENDED;
                 break;
@@ -81,7 +86,10 @@ impl<T> Exported<T> {
                 Ok(Poll::Pending) if items.is_empty() => return Poll::Pending,
                 // What is here goes first. The stream is polled again for its waker then.
                 Ok(Poll::Pending) => break,
-                Ok(Poll::Ready(Some(Ok(item)))) => items.push(item),
+                Ok(Poll::Ready(Some(Ok(item)))) => {
+                    bytes += item.bytes();
+                    items.push(item);
+                }
                 Ok(Poll::Ready(None)) => end = ENDED,
                 Ok(Poll::Ready(Some(Err(failure)))) | Err(failure) => {
                     end = FAILED;
@@ -106,7 +114,11 @@ impl<T> Drop for Exported<T> {
     }
 }
 
-extern "C" fn poll<T>(state: *mut (), cx: &mut FfiContext<'_>, max: u32) -> FfiPoll<Batch<T>> {
+extern "C" fn poll<T: Weight>(
+    state: *mut (),
+    cx: &mut FfiContext<'_>,
+    max: u32,
+) -> FfiPoll<Batch<T>> {
     let polled = guard::contain(|| {
         // SAFETY: `state` is the box that `export` made, not yet released, and the one holder of
         // the record polls through `&mut`, so that there is no second reference.
@@ -132,7 +144,7 @@ extern "C" fn release<T>(state: *mut ()) {
 }
 
 /// Lends a stream of ours to the other side. It is polled and dropped within `surroundings`.
-pub(crate) fn export<T: Send + 'static>(
+pub(crate) fn export<T: Weight + Send + 'static>(
     surroundings: Surroundings,
     stream: BoxStream<Result<T>>,
 ) -> StreamRecord<T> {
@@ -164,6 +176,13 @@ impl<T> Imported<T> {
             items: VecDeque::new(),
             error: None,
         }
+    }
+
+    /// Lets go of the stream: nothing comes any more.
+    pub(crate) fn end(&mut self) {
+        self.record = None;
+        self.items.clear();
+        self.error = None;
     }
 
     fn accept(&mut self, batch: Batch<T>) {
@@ -212,6 +231,26 @@ impl<T> Stream for Imported<T> {
                 },
             };
             this.accept(batch);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use futures::{FutureExt as _, StreamExt as _, stream};
+
+    use super::*;
+    use crate::abi::buffer::Buffer;
+
+    #[test]
+    fn a_batch_is_closed_by_its_bytes() {
+        for (size, ready) in [(BATCH_BYTES + 1, 0), (BATCH_BYTES / 2, 1), (1, 31)] {
+            let items = stream::repeat_with(move || Ok(Buffer::from(Bytes::from(vec![0; size]))));
+            let record = export(Surroundings::current(), items.boxed());
+            let mut imported = Imported::new(record);
+            assert!(imported.next().now_or_never().is_some());
+            assert_eq!(imported.items.len(), ready, "of {size} bytes");
         }
     }
 }

@@ -220,6 +220,7 @@ enum BlobDefect {
     KeepsHalf,
     MixesReaders,
     NamesTheEmpty,
+    GoesOn,
 }
 
 struct BadBlob {
@@ -267,6 +268,10 @@ impl Blob for BadBlob {
         });
         Ok(match self.defect {
             BlobDefect::MixesReaders => (info, late.flatten().boxed()),
+            BlobDefect::GoesOn => {
+                let more = stream::repeat(Ok(Bytes::from_static(b"more")));
+                (info, body.chain(more).boxed())
+            }
             _ => (info, body),
         })
     }
@@ -299,6 +304,8 @@ async fn each_defect_of_a_blob_store_fails_its_rule() {
         (BlobDefect::KeepsHalf, "blob.write.unseen-until-whole"),
         (BlobDefect::MixesReaders, "blob.read.steady"),
         (BlobDefect::NamesTheEmpty, "blob.namespaces.with-blobs"),
+        (BlobDefect::GoesOn, "blob.read.ends"),
+        (BlobDefect::GoesOn, "blob.read.what-was-written"),
     ] {
         let open = async || {
             let inner = Arc::new(MemoryBlob::new());
@@ -314,6 +321,7 @@ async fn each_defect_of_a_blob_store_fails_its_rule() {
 enum RegistryDefect {
     ForgetsTtl,
     NeverSynced,
+    MakesUpServices,
     TellsOfRenewals,
     MixesDomains,
     ListsThenWatches,
@@ -347,6 +355,9 @@ impl Registry for BadRegistry {
 
     async fn watch(&self, call: &Call, filter: &Filter) -> Result<BoxStream<Result<Change>>> {
         let changes = match self.defect {
+            RegistryDefect::MakesUpServices => {
+                stream::repeat(Ok(Change::Present(Service::default()))).boxed()
+            }
             RegistryDefect::ListsThenWatches => {
                 let present = self.inner.list(call, filter).await?;
                 // Long enough for somebody to register in between, if anybody does.
@@ -385,6 +396,7 @@ async fn each_defect_of_a_registry_fails_its_rule() {
         (RegistryDefect::ForgetsTtl, "registry.expiry.one-by-one"),
         (RegistryDefect::ForgetsTtl, "registry.expiry.watch"),
         (RegistryDefect::NeverSynced, "registry.watch.snapshot"),
+        (RegistryDefect::MakesUpServices, "registry.watch.snapshot"),
         (RegistryDefect::TellsOfRenewals, "registry.watch.renewal"),
         (RegistryDefect::MixesDomains, "registry.domains.isolated"),
         (RegistryDefect::ListsThenWatches, "registry.watch.no-gap"),

@@ -43,6 +43,7 @@ enum Defect {
     NewestFirst,
     NoOffset,
     NeverEnds,
+    MakesUpEvents,
 }
 
 /// A consumer of the stream beneath, which somebody else holds on to as well.
@@ -196,6 +197,7 @@ impl Stream for Bad {
                 stream::iter(events.into_iter().map(Ok)).boxed()
             }
             Defect::NeverEnds => events.chain(stream::pending()).boxed(),
+            Defect::MakesUpEvents => stream::repeat(Ok(Event::default())).boxed(),
             _ => events,
         })
     }
@@ -241,6 +243,7 @@ async fn each_defect_of_a_stream_fails_its_rule() {
         (Defect::NewestFirst, "stream.history.limit-and-offset"),
         (Defect::NoOffset, "stream.history.from"),
         (Defect::NeverEnds, "stream.history.ends"),
+        (Defect::MakesUpEvents, "stream.history.ends"),
     ] {
         let open = async || {
             Ok(StreamHandle::new(Bad {

@@ -1,6 +1,6 @@
 //! `micro plugin`.
 
-use std::fs;
+use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use micro_tests::program;
 use serde_json::json;
@@ -37,7 +37,7 @@ fn plugins_are_listed_with_why_one_is_not_loaded() {
     assert_eq!(first["api"], "1.0");
     assert_eq!(
         first["modules"],
-        json!(["store", "blob", "registry", "runtime"])
+        json!(["store", "blob", "stream", "broker", "registry", "runtime"])
     );
     assert_eq!(second["shadowed_by"], first["file"]);
     assert!(named("notes").is_empty());
@@ -94,6 +94,38 @@ fn a_plugin_is_verified_without_being_run() {
     let said = home.fails(&["plugin", "verify", "./text.so"]);
     assert!(said.contains("is not a library"), "{said}");
     home.fails(&["plugin", "verify", "nowhere"]);
+}
+
+/// The same refusal from the command that looks and from the server that would load it.
+#[test]
+fn a_file_that_is_no_good_is_refused_with_what_to_do() {
+    let zoo = fs::read(program("libmicro_zoo.so")).expect("the zoo");
+    let api = b"\"api\":\"1.0\"";
+    let at = zoo.windows(api.len()).position(|bytes| bytes == api);
+    let mut another_api = zoo.clone();
+    another_api[at.expect("the version") + 7] = b'9';
+    let mut another_machine = zoo.clone();
+    // Where ELF says for which machine the code is.
+    another_machine[18] = 2;
+    for (bytes, mode, words) in [
+        (&zoo[..zoo.len() / 2], 0o644, "copy or build it again"),
+        (&another_api, 0o644, "version 9.0"),
+        (&another_machine, 0o644, "--target"),
+        (&zoo, 0o666, "chmod go-w"),
+    ] {
+        let home = Home::new();
+        let file = home.write("plugins/libmicro_zoo.so", bytes);
+        let mode = fs::Permissions::from_mode(mode);
+        fs::set_permissions(&file, mode).expect("a file of ours");
+        let path = file.display().to_string();
+        let said = home.fails(&["plugin", "verify", &path]);
+        assert!(said.contains(words), "{said}");
+        let profile =
+            format!("extends = 'test'\n[blob]\nplugin = 'zoo'\n[plugins.zoo]\npath = '{path}'\n");
+        let profile = home.write("bad.toml", profile).display().to_string();
+        let said = home.fails(&["server", "--profile", &profile]);
+        assert!(said.contains(words), "{said}");
+    }
 }
 
 #[test]

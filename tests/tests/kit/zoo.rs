@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use micro_loader::{Library, LoadOptions, Loader};
-use micro_plugin_api::{Error, Host, StoreHandle};
-use micro_plugin_conformance::{Outcome, store};
+use micro_loader::{Instance, Library, LoadOptions, Loader};
+use micro_plugin_api::{Error, Host};
+use micro_plugin_conformance::{Module, Outcome, Suite, blob, broker, registry, store, stream};
 use micro_tests::{PATIENCE, Server, ServerBuilder, program, wait_for};
 use serde_json::{Value, json};
 
@@ -30,7 +30,11 @@ impl Zoo {
         }
     }
 
-    async fn open(&self, settings: &Value) -> micro_plugin_api::Result<StoreHandle> {
+    async fn open<H>(
+        &self,
+        settings: &Value,
+        view: impl Fn(&Instance) -> Option<H>,
+    ) -> micro_plugin_api::Result<H> {
         // A place of its own for each set of settings, and the same for each of its instances.
         let state = self
             .home
@@ -42,18 +46,32 @@ impl Zoo {
         let instance = opened
             .await
             .map_err(|error| Error::unavailable(error.to_string()))?;
-        instance
-            .store()
-            .ok_or_else(|| Error::unsupported("the zoo has a store"))
+        view(&instance).ok_or_else(|| Error::unsupported("the zoo has no such module"))
     }
 
     /// How the rule went with these settings.
     async fn outcome(&self, rule: &str, settings: Value, deadline: Duration) -> Outcome {
-        let suite = store::suite()
+        let run = (rule, &settings, deadline);
+        match rule.split('.').next() {
+            Some("blob") => self.run(blob::suite(), Instance::blob, run).await,
+            Some("stream") => self.run(stream::suite(), Instance::stream, run).await,
+            Some("broker") => self.run(broker::suite(), Instance::broker, run).await,
+            Some("registry") => self.run(registry::suite(), Instance::registry, run).await,
+            _ => self.run(store::suite(), Instance::store, run).await,
+        }
+    }
+
+    async fn run<H: Module>(
+        &self,
+        suite: Suite<H>,
+        view: impl Fn(&Instance) -> Option<H>,
+        (rule, settings, deadline): (&str, &Value, Duration),
+    ) -> Outcome {
+        let suite = suite
             .of(&self.library.manifest().capabilities)
             .only(rule)
             .with_deadline(deadline);
-        let report = suite.run(async || self.open(&settings).await).await;
+        let report = suite.run(async || self.open(settings, &view).await).await;
         let outcome = report.outcome(rule);
         outcome.unwrap_or_else(|| panic!("no rule {rule}")).clone()
     }
@@ -81,6 +99,14 @@ async fn a_suite_passes_no_bad_plugin() {
         (json!({"shutdown": "panic"}), "store.read.exact-key"),
         (json!({"shutdown": "fail"}), "store.read.exact-key"),
         (json!({"shutdown": "hang"}), "store.read.exact-key"),
+        (json!({"excess": "stream"}), "blob.read.ends"),
+        (json!({"excess": "items"}), "blob.read.ends"),
+        (json!({"excess": "stream"}), "stream.history.ends"),
+        (json!({"excess": "items"}), "stream.history.ends"),
+        (json!({"excess": "stream"}), "stream.ack.in-flight"),
+        (json!({"excess": "stream"}), "broker.slow.waits"),
+        (json!({"excess": "items"}), "broker.slow.waits"),
+        (json!({"excess": "backlog"}), "broker.slow.told"),
     ] {
         let mut bad = settings.clone();
         if bad.get("cage").is_none() {
@@ -93,6 +119,21 @@ async fn a_suite_passes_no_bad_plugin() {
         );
         let outcome = zoo.outcome(rule, json!({"cage": "sound"}), PATIENCE).await;
         assert_eq!(outcome, Outcome::Passed, "{rule}");
+    }
+}
+
+/// A watch that makes up services is cut before whoever follows it has no memory left.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_registry_without_end_is_noticed() {
+    let zoo = Zoo::load();
+    for excess in ["stream", "items"] {
+        let settings = json!({"excess": excess});
+        let rule = "registry.watch.snapshot";
+        let outcome = zoo.outcome(rule, settings, PATIENCE).await;
+        let Outcome::Failed(reason) = &outcome else {
+            panic!("{excess}: {outcome:?}");
+        };
+        assert!(reason.contains("the plugin zoo "), "{excess}: {reason}");
     }
 }
 
@@ -134,7 +175,7 @@ fn a_house_that_is_not_in_order_is_noticed() {
 }
 
 /// A server whose profile has this text, which says something when it goes wrong.
-async fn served(manifest: &str) -> Server {
+pub(crate) async fn served(manifest: &str) -> Server {
     let builder = ServerBuilder::new("").env("MICRO_LOG_LEVEL", "info");
     let path = builder.write("bad.toml", manifest);
     let server = builder.profile(path).serve().await;
@@ -147,7 +188,7 @@ async fn served(manifest: &str) -> Server {
 }
 
 /// What does not need the bad plugin works.
-async fn the_rest_serves(server: &Server) {
+pub(crate) async fn the_rest_serves(server: &Server) {
     server.micro(["store", "write", "k", "v"]).await.success();
     let read = server.micro(["store", "read", "k"]).await.success();
     assert_eq!(read, "v\n");
@@ -156,28 +197,35 @@ async fn the_rest_serves(server: &Server) {
 
 #[tokio::test]
 async fn a_server_survives_a_bad_plugin_while_the_rest_serves() {
-    let mut server = served("extends = 'test'\n[blob]\nplugin = 'zoo'\nslow_ms = 600000\n").await;
+    let mut server =
+        served("extends = 'test'\n[blob]\nplugin = 'zoo'\nslow_ms = 600000\ndrop = 'panic'\n")
+            .await;
     // What never ends is not waited for long; what ends is.
     let (short, long) = ("--request_timeout=2s", "--request_timeout=60s");
-    for (key, code, words) in [
-        ("panic", 127, "asked to panic in a poll"),
-        ("panic-twice", 127, "panicked"),
-        ("panic-in-threads", 0, ""),
-        ("fail", 127, "the cage is taken"),
-        ("hang", 1, "Request timed out"),
-        ("slow", 1, "Request timed out"),
-        ("stuck", 0, ""),
-        ("tiger", 0, ""),
+    for (method, key, code, words) in [
+        ("Delete", "panic", 127, "asked to panic in a poll"),
+        ("Delete", "panic-twice", 127, "panicked"),
+        ("Delete", "panic-in-threads", 0, ""),
+        ("Delete", "fail", 127, "the cage is taken"),
+        ("Delete", "hang", 1, "Request timed out"),
+        ("Delete", "slow", 1, "Request timed out"),
+        ("Delete", "stuck", 0, ""),
+        ("Read", "panic", 127, "asked to panic in a stream"),
+        ("Read", "fail", 127, "the stream dried up"),
+        ("Delete", "tiger", 0, ""),
     ] {
         let request = json!({"key": key}).to_string();
         let timeout = if code == 1 { short } else { long };
-        let args = ["call", timeout, "store", "BlobStore.Delete", &request];
+        let endpoint = format!("BlobStore.{method}");
+        let args = ["call", timeout, "store", &endpoint, &request];
         let ran = server.micro(args).await;
         assert_eq!(ran.code, Some(code), "{key}: {ran:?}");
         assert!(ran.stderr.contains(words), "{key}: {ran:?}");
         the_rest_serves(&server).await;
     }
     assert!(server.stop().await.success());
+    let log = server.log();
+    assert!(log.contains("asked to panic in a drop"), "{log}");
 }
 
 #[tokio::test]
@@ -197,8 +245,9 @@ async fn a_flood_in_the_log_is_cut_and_the_rest_serves() {
 async fn tasks_end_with_the_instance_that_left_them() {
     let zoo = Zoo::load();
     let journal = zoo.home.path().join("journal");
+    let settings = json!({"cage": "sound", "excess": "tasks", "journal": journal});
     let store = zoo
-        .open(&json!({"cage": "sound", "excess": "tasks", "journal": journal}))
+        .open(&settings, Instance::store)
         .await
         .expect("an instance");
     let ended = || {

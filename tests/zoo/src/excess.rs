@@ -1,6 +1,7 @@
-//! What an instance has too much of: lines in the log, threads, tasks, items of a stream.
+//! What an instance has too much of: lines in the log, threads, tasks, items of a stream, bytes of an
+//! item, what waits for a reader.
 
-use std::{future, thread, time::Duration};
+use std::{future, thread};
 
 use micro_plugin_api::prelude::*;
 
@@ -19,9 +20,23 @@ pub(crate) enum Excess {
     Threads,
     /// Tasks that nobody ends.
     Tasks,
-    /// Blobs without end, slowly.
+    /// Streams without end, as fast as they are read: blobs longer than they say, services, messages
+    /// and events that nobody made.
     Stream,
+    /// The same, each item twice as large as the one before.
+    Items,
+    /// A service that changes without end.
+    Changes,
+    /// What waits for a subscriber that does not read.
+    Backlog,
 }
+
+/// The bytes of the first item of a stream without end.
+const ITEM: usize = 1 << 10;
+
+/// How often an item is twice as large as the one before: a server that survives a gibibyte survives
+/// more, and one that does not should not take the machine with it.
+const DOUBLED: u64 = 20;
 
 /// How many threads or tasks an instance leaves behind.
 const LEFT_BEHIND: usize = 2;
@@ -30,7 +45,7 @@ impl Excess {
     /// Begins with it. Called within the instance's runtime.
     pub(crate) fn begin(self, journal: &Journal) {
         match self {
-            Self::Nothing | Self::Stream => {}
+            Self::Nothing | Self::Stream | Self::Items | Self::Changes | Self::Backlog => {}
             Self::Log => drop(tokio::spawn(async {
                 loop {
                     for line in 0..100 {
@@ -64,8 +79,18 @@ impl Excess {
         }
     }
 
-    /// How long there is between two items of a stream, if that is to be slow.
-    pub(crate) fn pace(self) -> Option<Duration> {
-        (self == Self::Stream).then_some(Duration::from_millis(1))
+    /// Whether streams have no end.
+    pub(crate) fn floods(self) -> bool {
+        matches!(self, Self::Stream | Self::Items)
+    }
+
+    /// An item of a stream that has no end.
+    pub(crate) fn item(self, at: u64) -> Bytes {
+        let doubled = if self == Self::Items {
+            at.min(DOUBLED)
+        } else {
+            0
+        };
+        Bytes::from(vec![b'x'; ITEM << doubled])
     }
 }

@@ -7,19 +7,23 @@
 
 mod behaviour;
 mod blob;
+mod broker;
 mod cage;
 mod excess;
 mod journal;
 mod registry;
 mod runtime;
 mod store;
+mod stream;
 
-use std::{future, path::PathBuf, time::Duration};
+use std::{collections::HashMap, future, path::PathBuf, sync::Mutex, time::Duration};
 
+use broker::Post;
 use cage::{Cage, Defect};
 use excess::Excess;
 use journal::Journal;
 use micro_plugin_api::prelude::*;
+use stream::Diary;
 
 /// How this instance behaves.
 #[derive(Deserialize, JsonSchema)]
@@ -94,6 +98,10 @@ struct Zoo {
     calls: Manner,
     cage: Option<Cage>,
     excess: Excess,
+    post: Post,
+    diary: Diary,
+    /// What was written, by namespace and key.
+    blobs: Mutex<HashMap<(String, String), (BlobInfo, Bytes)>>,
     slow: Duration,
     /// One buffer that every read of a large value shares.
     large: Bytes,
@@ -118,6 +126,9 @@ impl Zoo {
                 .cage
                 .map(|defect| Cage::open(defect, host.state_dir())),
             excess: settings.excess,
+            post: Post::default(),
+            diary: Diary::default(),
+            blobs: Mutex::default(),
             slow,
             large: Bytes::from(vec![42; 1 << 20]),
         })
@@ -139,6 +150,8 @@ export_plugin! {
     name: "zoo",
     store: Zoo::open,
     blob: Zoo::open,
+    stream: Zoo::open,
+    broker: Zoo::open,
     registry: Zoo::open,
     runtime: Zoo::open,
     run = hop,

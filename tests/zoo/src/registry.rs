@@ -5,7 +5,26 @@ use std::{sync::Mutex, time::Duration};
 use futures::stream;
 use micro_plugin_api::prelude::*;
 
-use crate::{Zoo, behaviour::PANIC, journal::Leaves};
+use crate::{Zoo, behaviour::PANIC, excess::Excess, journal::Leaves};
+
+fn named(name: &str) -> Service {
+    Service {
+        domain: "micro".to_owned(),
+        name: name.to_owned(),
+        version: "latest".to_owned(),
+        ..Service::default()
+    }
+}
+
+/// A service of a watch that has no end.
+fn fat(excess: Excess, at: u64) -> Service {
+    // As much as a service may have, so that it is soon too much.
+    let item = [&excess.item(at)[..]].repeat(16).concat();
+    let text = String::from_utf8_lossy(&item).into_owned();
+    let mut service = named(&format!("nobody-{at}"));
+    service.metadata.insert("fat".to_owned(), text);
+    service
+}
 
 /// What was registered last, in the whole library: two instances are never asked for both.
 static LAST: Mutex<Option<(Service, Option<Duration>)>> = Mutex::new(None);
@@ -42,6 +61,21 @@ impl Registry for Zoo {
             journal: self.journal.clone(),
             line: "watch ended",
         };
+        if self.excess.floods() {
+            let excess = self.excess;
+            return Ok(Box::pin(
+                stream::iter(0..).map(move |at| Ok(Change::Present(fat(excess, at)))),
+            ));
+        }
+        if self.excess == Excess::Changes {
+            let changes = (0_u64..).map(|at| {
+                let mut service = named("restless");
+                service.metadata.insert("at".to_owned(), at.to_string());
+                Ok(Change::Updated(service))
+            });
+            let changes = stream::iter([Ok(Change::Synced)]).chain(stream::iter(changes));
+            return Ok(Box::pin(changes));
+        }
         let mut at = 0;
         Ok(Box::pin(stream::poll_fn(move |_| {
             let _held = &leaves;

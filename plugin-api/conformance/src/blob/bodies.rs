@@ -1,6 +1,7 @@
 //! Rules about what is written and read: bytes, sizes, keys, namespaces, what is said of a blob.
 
 use bytes::Bytes;
+use futures::StreamExt as _;
 use micro_plugin_api::{
     BlobHandle, Code,
     blob::{BlobInfo, BlobKey, BlobMeta},
@@ -9,7 +10,7 @@ use micro_plugin_api::{
 use super::{Scope, body, pattern};
 use crate::{
     Case,
-    check::{Verdict, fails, same, unique},
+    check::{Verdict, ensure, fails, same, unique},
     suite::case,
 };
 
@@ -19,6 +20,11 @@ pub(super) fn cases() -> Vec<Case<BlobHandle>> {
             "blob.read.what-was-written",
             what_was_written,
             "A read brings the bytes, their number, and the content type and visibility the writer gave."
+        ),
+        case!(
+            "blob.read.ends",
+            ends,
+            "What is read of a blob ends after as many bytes as its description says."
         ),
         case!(
             "blob.read.absent",
@@ -89,6 +95,23 @@ async fn what_was_written(blob: BlobHandle) -> Verdict {
         let (info, bytes) = scope.read("k").await?;
         same("the description read", &info, &wanted)?;
         same("the bytes", &bytes[..], b"hello")?;
+    }
+    Ok(())
+}
+
+async fn ends(blob: BlobHandle) -> Verdict {
+    let scope = Scope::new(blob);
+    for size in [0, 1, 100_000] {
+        scope.write("k", body([pattern(size)])).await?;
+        let (info, mut chunks) = scope.blob.read(&scope.call, scope.key("k")).await?;
+        same("the size that is said", info.size, size as u64)?;
+        let mut left = size;
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk?.len();
+            ensure!(chunk <= left, "a blob of {size} bytes goes on after them");
+            left -= chunk;
+        }
+        same("bytes that did not come", left, 0)?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ mod whole;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::StreamExt as _;
 use micro_plugin_api::{
     BlobHandle, ByteStream, Call, Code, Error, Result,
     blob::{BlobInfo, BlobKey, BlobMeta},
@@ -69,7 +69,8 @@ impl Scope {
 
     async fn read(&self, key: &str) -> Result<(BlobInfo, Bytes)> {
         let (info, body) = self.blob.read(&self.call, self.key(key)).await?;
-        Ok((info, collected(body).await?))
+        let bytes = collected(&info, body).await?;
+        Ok((info, bytes))
     }
 
     async fn delete(&self, key: &str) -> Result<()> {
@@ -115,15 +116,19 @@ fn broken(chunks: usize, error: Error) -> ByteStream {
     futures::stream::iter(chunks).boxed()
 }
 
-/// All bytes of a body.
-async fn collected(body: ByteStream) -> Result<Bytes> {
-    let bytes: BytesMut = body
-        .try_fold(BytesMut::new(), async |mut all, chunk| {
-            all.extend_from_slice(&chunk);
-            Ok(all)
-        })
-        .await?;
-    Ok(bytes.freeze())
+/// All bytes of a body, which are no more than is said of it.
+async fn collected(info: &BlobInfo, mut body: ByteStream) -> Result<Bytes> {
+    let mut all = BytesMut::new();
+    while let Some(chunk) = body.next().await {
+        all.extend_from_slice(&chunk?);
+        if all.len() as u64 > info.size {
+            return Err(Error::internal(format!(
+                "a blob that is said to have {} bytes has more",
+                info.size
+            )));
+        }
+    }
+    Ok(all.freeze())
 }
 
 /// Bytes that repeat nowhere for a while, so that a chunk in a wrong place shows.

@@ -153,13 +153,13 @@ async fn steady(blob: BlobHandle) -> Verdict {
         .write(&scope.call, scope.key("k"), &meta, new)
         .await?;
     scope.holds("k", b"new").await?;
-    let rest = collected(reader).await?;
+    let rest = collected(&info, reader).await?;
     ensure!(
         [first, rest].concat() == old && info.size == old.len() as u64,
         "the reader that had begun did not get the old bytes"
     );
     ensure!(
-        collected(late).await? == old && late_info.size == old.len() as u64,
+        collected(&late_info, late).await? == old && late_info.size == old.len() as u64,
         "the reader that had not taken a chunk did not get the old bytes"
     );
     Ok(())

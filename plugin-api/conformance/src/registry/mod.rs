@@ -16,7 +16,7 @@ use micro_plugin_api::{
 
 use crate::{
     Suite,
-    check::{Stop, Verdict, unique},
+    check::{MOST_ITEMS, Stop, Verdict, unique},
 };
 
 /// Every rule of the `registry` module.
@@ -119,6 +119,10 @@ impl Changes {
         let mut present = Vec::new();
         loop {
             match self.next().await? {
+                Change::Present(_) if present.len() == MOST_ITEMS => {
+                    let text = format!("more than {MOST_ITEMS} services came before Synced");
+                    return Err(Stop::Failed(text));
+                }
                 Change::Present(service) => present.push(service),
                 Change::Synced => return Ok(present),
                 other => {

@@ -159,7 +159,7 @@ async fn many(stream: StreamHandle) -> Verdict {
         .map(settlement)
         .rev()
         .collect();
-    scope.stream.settle(&scope.call, &settlements).await?;
+    scope.stream.settle(&scope.call(), &settlements).await?;
     let mut again = consumer.texts(4).await?;
     again.sort_by_key(|payload| payload.parse::<usize>().unwrap_or_default());
     same(

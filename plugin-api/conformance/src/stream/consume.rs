@@ -104,7 +104,7 @@ async fn three(scope: &Scope) -> Verdict<u64> {
         timestamp: 1,
         ..scope.event("second")
     };
-    scope.stream.publish(&scope.call, &[old]).await?;
+    scope.stream.publish(&scope.call(), &[old]).await?;
     scope.publish("third").await?;
     let events = scope.history(HistoryQuery::default()).await?;
     let second = events
@@ -234,7 +234,8 @@ async fn options(stream: StreamHandle) -> Verdict {
             in_flight(ConsumeOptions::MAX_IN_FLIGHT + 1),
         ),
     ] {
-        let consumed = scope.stream.consume(&scope.call, &scope.topic, &options);
+        let call = scope.call();
+        let consumed = scope.stream.consume(&call, &scope.topic, &options);
         fails(what, consumed.await.map(|_| ()), Code::INVALID)?;
     }
     Ok(())

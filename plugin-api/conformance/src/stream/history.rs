@@ -5,7 +5,7 @@ use micro_plugin_api::{StreamHandle, stream::HistoryQuery};
 use super::{LONG, Scope, acking, failed, from_the_start, member, text};
 use crate::{
     Case,
-    check::{Verdict, ensure, same, unix_millis},
+    check::{Verdict, all, ensure, same, unix_millis},
     suite::case,
     wait::eventually,
 };
@@ -138,16 +138,15 @@ async fn unknown(stream: StreamHandle) -> Verdict {
 }
 
 async fn ends(stream: StreamHandle) -> Verdict {
-    use futures::TryStreamExt as _;
     let scope = Scope::new(stream);
     scope.publish_all(&["a", "b"]).await?;
     let query = HistoryQuery::default();
     let read = scope
         .stream
-        .history(&scope.call, &scope.topic, &query)
+        .history(&scope.call(), &scope.topic, &query)
         .await?;
     scope.publish("c").await?;
-    let read = tokio::time::timeout(super::PATIENCE, read.try_collect::<Vec<_>>()).await;
+    let read = tokio::time::timeout(super::PATIENCE, all(read)).await;
     let events = read.map_err(|_| failed("it does not end"))??;
     ensure!(events.len() == 2, "{} events instead of 2", events.len());
     Ok(())

@@ -15,7 +15,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::StreamExt as _;
 use micro_plugin_api::{
     BoxStream, Call, Result, StreamHandle,
     stream::{Acks, ConsumeOptions, Delivery, Event, HistoryQuery, NewEvent, Start, Token},
@@ -23,7 +23,7 @@ use micro_plugin_api::{
 
 use crate::{
     Suite,
-    check::{Stop, Verdict, ensure, unique},
+    check::{Stop, Verdict, all, ensure, unique},
 };
 
 /// Every rule of the `stream` module.
@@ -51,7 +51,6 @@ const QUIET: Duration = Duration::from_millis(300);
 #[derive(Clone)]
 struct Scope {
     stream: StreamHandle,
-    call: Call,
     topic: String,
 }
 
@@ -61,11 +60,12 @@ impl Scope {
     }
 
     fn of(stream: StreamHandle, topic: String) -> Self {
-        Self {
-            stream,
-            call: Call::new(&topic).with_timeout(Duration::from_secs(30)),
-            topic,
-        }
+        Self { stream, topic }
+    }
+
+    /// A call that is made now: a case may take longer than each of its calls.
+    fn call(&self) -> Call {
+        Call::new(&self.topic).with_timeout(Duration::from_secs(30))
     }
 
     /// The same with another topic.
@@ -90,7 +90,7 @@ impl Scope {
     async fn publish_all(&self, payloads: &[&str]) -> Verdict<Vec<String>> {
         let payloads = payloads.iter().map(|payload| payload.to_string());
         let events: Vec<_> = payloads.map(|payload| self.event(payload)).collect();
-        let ids = self.stream.publish(&self.call, &events).await?;
+        let ids = self.stream.publish(&self.call(), &events).await?;
         ensure!(
             ids.len() == events.len(),
             "{} ids for {} events",
@@ -101,15 +101,17 @@ impl Scope {
     }
 
     async fn consume(&self, options: &ConsumeOptions) -> Verdict<Consumer> {
-        let consume = self.stream.consume(&self.call, &self.topic, options);
+        let call = self.call();
+        let consume = self.stream.consume(&call, &self.topic, options);
         let deliveries = tokio::time::timeout(PATIENCE, consume).await;
         let deliveries = deliveries.map_err(|_| failed("consume did not answer"))??;
         Ok(Consumer(deliveries))
     }
 
     async fn history(&self, query: HistoryQuery) -> Result<Vec<Event>> {
-        let events = self.stream.history(&self.call, &self.topic, &query);
-        events.await?.try_collect().await
+        let call = self.call();
+        let events = self.stream.history(&call, &self.topic, &query);
+        all(events.await?).await
     }
 
     /// The payloads of the whole history.
@@ -119,11 +121,11 @@ impl Scope {
     }
 
     async fn ack(&self, delivery: &Delivery) -> Result<()> {
-        self.stream.ack(&self.call, &delivery.token).await
+        self.stream.ack(&self.call(), &delivery.token).await
     }
 
     async fn nack(&self, token: &Token) -> Result<()> {
-        self.stream.nack(&self.call, token).await
+        self.stream.nack(&self.call(), token).await
     }
 }
 

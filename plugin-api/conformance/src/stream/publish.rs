@@ -88,7 +88,7 @@ async fn round_trip(stream: StreamHandle) -> Verdict {
     let mut consumer = scope.consume(&from_the_start()).await?;
     scope
         .stream
-        .publish(&scope.call, std::slice::from_ref(&sent))
+        .publish(&scope.call(), std::slice::from_ref(&sent))
         .await?;
     let delivery = consumer.next().await?;
     same("the attempt", delivery.attempt, 1)?;
@@ -129,7 +129,7 @@ async fn clock(stream: StreamHandle) -> Verdict {
         timestamp: 5,
         ..scope.event("old")
     };
-    scope.stream.publish(&scope.call, &[sent]).await?;
+    scope.stream.publish(&scope.call(), &[sent]).await?;
     scope.publish_all(&["b", "c"]).await?;
     scope.publish("d").await?;
     let after = unix_millis();
@@ -179,7 +179,7 @@ async fn batch_topics(stream: StreamHandle) -> Verdict {
     let scope = Scope::new(stream);
     let (a, b) = (scope.other("a"), scope.other("b"));
     let batch = [a.event("1"), b.event("2"), a.event("3"), b.event("4")];
-    let ids = scope.stream.publish(&scope.call, &batch).await?;
+    let ids = scope.stream.publish(&scope.call(), &batch).await?;
     same("ids", ids.len(), 4)?;
     let history = b.history(HistoryQuery::default()).await?;
     let seen: Vec<_> = history.iter().map(|event| event.id.as_str()).collect();
@@ -193,7 +193,7 @@ async fn all_or_nothing(stream: StreamHandle) -> Verdict {
     let scope = Scope::new(stream);
     let bad = NewEvent::new("", "x");
     let batch = [scope.event("a"), scope.event("b"), bad];
-    let published = scope.stream.publish(&scope.call, &batch).await;
+    let published = scope.stream.publish(&scope.call(), &batch).await;
     fails(
         "a batch with an event for no topic",
         published,
@@ -214,7 +214,7 @@ async fn large(stream: StreamHandle) -> Verdict {
         let payload = vec![i; NewEvent::MAX_PAYLOAD];
         scope
             .stream
-            .publish(&scope.call, &[scope.event(payload)])
+            .publish(&scope.call(), &[scope.event(payload)])
             .await?;
     }
     for i in 0..4 {
@@ -250,7 +250,7 @@ async fn limits(stream: StreamHandle) -> Verdict {
         ("a batch by number", events_of(0, NewEvent::MAX_BATCH + 1)),
         ("a batch by bytes", events_of(NewEvent::MAX_PAYLOAD, 17)),
     ] {
-        let published = scope.stream.publish(&scope.call, &batch).await;
+        let published = scope.stream.publish(&scope.call(), &batch).await;
         fails(
             &format!("{what} beyond the limit"),
             published,

@@ -128,17 +128,17 @@ async fn empty(stream: StreamHandle) -> Verdict {
     let scope = Scope::new(stream);
     let published = scope
         .stream
-        .publish(&scope.call, &[NewEvent::new("", "x")])
+        .publish(&scope.call(), &[NewEvent::new("", "x")])
         .await;
     fails("publish", published, Code::INVALID)?;
     let consumed = scope
         .stream
-        .consume(&scope.call, "", &ConsumeOptions::default())
+        .consume(&scope.call(), "", &ConsumeOptions::default())
         .await;
     fails("consume", consumed.map(|_| ()), Code::INVALID)?;
     let read = scope
         .stream
-        .history(&scope.call, "", &HistoryQuery::default())
+        .history(&scope.call(), "", &HistoryQuery::default())
         .await;
     fails("history", read.map(|_| ()), Code::INVALID)?;
     Ok(())

@@ -6,7 +6,7 @@ use abi_stable::std_types::Tuple2;
 use bytes::Bytes;
 use futures::StreamExt;
 
-use super::link::Link;
+use super::{length, link::Link};
 use crate::{
     BoxFuture, ByteStream, Call, Result,
     abi::{
@@ -57,8 +57,10 @@ impl DynBlob for Client {
         Box::pin(async move {
             let Tuple2(info, bytes) = answer.await?;
             let bytes = self.link.stream("blob.read", bytes);
-            let bytes: ByteStream = Box::pin(bytes.map(|chunk| chunk.map(Bytes::from)));
-            Ok((info.into(), bytes))
+            let bytes = bytes.map(|chunk| chunk.map(Bytes::from));
+            let info = BlobInfo::from(info);
+            let bytes = length::exact(self.link.plugin().to_owned(), info.size, bytes);
+            Ok((info, Box::pin(bytes) as ByteStream))
         })
     }
 

@@ -2,10 +2,11 @@
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
-use futures::StreamExt;
+use abi_stable::std_types::RString;
+use futures::{Stream, StreamExt, future::ready};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::link::Link;
+use super::{link::Link, watched::Watched};
 use crate::{
     BoxFuture, BoxStream, Call, Result,
     abi::{
@@ -47,12 +48,13 @@ impl Client {
         })
     }
 
-    fn stream<'a, T: DeserializeOwned + 'static>(
+    /// The stream of documents that `name` answers with.
+    fn texts<'a>(
         &'a self,
         name: &'static str,
         call: &'a Call,
         arguments: impl Serialize + Send + 'a,
-    ) -> BoxFuture<'a, Result<BoxStream<Result<T>>>> {
+    ) -> BoxFuture<'a, Result<BoxStream<Result<RString>>>> {
         Box::pin(async move {
             let arguments = documents::write(&arguments)?;
             let link = &*self.link;
@@ -63,11 +65,33 @@ impl Client {
                 arguments.as_str().into(),
             );
             let record = link.call(name, call, future).await?;
-            let items = self.link.stream(name, record);
-            let items: BoxStream<Result<T>> = Box::pin(items.map(|item| documents::read(&item?)));
-            Ok(items)
+            Ok(self.link.stream(name, record))
         })
     }
+
+    fn stream<'a, T: DeserializeOwned + 'static>(
+        &'a self,
+        name: &'static str,
+        call: &'a Call,
+        arguments: impl Serialize + Send + 'a,
+    ) -> BoxFuture<'a, Result<BoxStream<Result<T>>>> {
+        let texts = self.texts(name, call, arguments);
+        Box::pin(async move {
+            let items = texts.await?.map(|text| documents::read(&text?));
+            Ok(Box::pin(items) as BoxStream<Result<T>>)
+        })
+    }
+}
+
+/// A stream whose first error is the last that it brings.
+fn until_it_fails<T: Send + 'static>(
+    items: impl Stream<Item = Result<T>> + Send + 'static,
+) -> BoxStream<Result<T>> {
+    let items = items.scan(false, |failed, item| {
+        let is_over = std::mem::replace(failed, item.is_err());
+        ready((!is_over).then_some(item))
+    });
+    Box::pin(items)
 }
 
 fn method(name: &'static str) -> &'static str {
@@ -104,7 +128,17 @@ impl DynRegistry for Client {
         filter: &'a Filter,
     ) -> BoxFuture<'a, Result<BoxStream<Result<Change>>>> {
         let filter = Cow::Borrowed(filter);
-        self.stream("registry.watch", call, Matching { filter })
+        let texts = self.texts("registry.watch", call, Matching { filter });
+        Box::pin(async move {
+            let (link, mut watched) = (self.link.clone(), Watched::default());
+            let changes = texts.await?.map(move |text| {
+                let text = text?;
+                let change = documents::read(&text)?;
+                watched.take_in(link.plugin(), &change, text.len())?;
+                Ok(change)
+            });
+            Ok(until_it_fails(changes))
+        })
     }
 
     fn health<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<()>> {

@@ -14,7 +14,7 @@ use std::{
 
 use abi_stable::std_types::{RErr, ROk};
 use futures::Stream;
-use tokio::time::Sleep;
+use tokio::{task::coop, time::Sleep};
 
 use crate::{
     BoxStream, Call, Code, Error, Result,
@@ -22,6 +22,7 @@ use crate::{
         guard,
         records::{InstanceRef, OpenedRecord},
         stream::{Imported, StreamRecord},
+        weight::{self, Weight},
     },
 };
 
@@ -118,7 +119,7 @@ impl Link {
     }
 
     /// A stream of the plugin.
-    pub(super) fn stream<T: Send + 'static>(
+    pub(super) fn stream<T: Weight + Send + 'static>(
         self: &Arc<Self>,
         method: &'static str,
         record: StreamRecord<T>,
@@ -174,7 +175,8 @@ impl<T> Future for Calling<'_, T> {
     }
 }
 
-/// A stream that is watched like a call.
+/// A stream that is watched like a call. One whose items never stop gives way to others on its
+/// reader's thread, and one whose items grow is ended.
 struct Streaming<T> {
     /// Before the link: it is dropped first, while the instance is still there.
     items: Imported<T>,
@@ -182,13 +184,26 @@ struct Streaming<T> {
     method: &'static str,
 }
 
-impl<T> Stream for Streaming<T> {
+impl<T: Weight> Stream for Streaming<T> {
     type Item = Result<T>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         let (link, method) = (&this.link, this.method);
-        link.watch(method, || Pin::new(&mut this.items).poll_next(cx))
-            .map(|item| item.map(|item| item.map_err(|error| link.note(method, error))))
+        // Whoever reads in a loop would else hold its thread for as long as there are items.
+        let progress = std::task::ready!(coop::poll_proceed(cx));
+        let polled = link.watch(method, || Pin::new(&mut this.items).poll_next(cx));
+        let item = std::task::ready!(polled);
+        progress.made_progress();
+        let Some(item) = item else {
+            return Poll::Ready(None);
+        };
+        let item = item
+            .map_err(|error| link.note(method, error))
+            .and_then(|item| weight::check(link.plugin(), method, item));
+        if item.is_err() {
+            this.items.end();
+        }
+        Poll::Ready(Some(item))
     }
 }

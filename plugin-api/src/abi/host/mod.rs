@@ -6,9 +6,11 @@ mod connect;
 mod documents;
 mod events;
 mod flood;
+mod length;
 mod link;
 mod logs;
 mod store;
+mod watched;
 
 pub use connect::{Connection, Opened, Problem, symbol};
 pub(crate) use logs::program;

@@ -3,6 +3,7 @@
 use std::{
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Instant,
 };
@@ -10,7 +11,11 @@ use std::{
 use abi_stable::std_types::RErr;
 use async_ffi::BorrowingFfiFuture;
 use futures::{Stream, StreamExt};
-use tokio::{runtime::Handle, sync::mpsc, task::JoinHandle};
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    task::JoinHandle,
+};
 
 use super::instance::{Instance, Method};
 use crate::{
@@ -18,11 +23,15 @@ use crate::{
     abi::{
         guard::{self, Answer, Contained},
         stream::{self, StreamRecord},
+        weight::Weight,
     },
 };
 
 /// Items that the plugin's runtime may prepare before anybody asks for them.
 const AHEAD: usize = 32;
+
+/// The bytes that these may hold, but for the last of them.
+const AHEAD_BYTES: u32 = 1 << 20;
 
 /// Runs `future` on the caller's thread, in the plugin's runtime. Dropped, it is dropped.
 pub(super) fn inline<'a, T: 'a>(
@@ -122,7 +131,7 @@ impl Lender {
         }
     }
 
-    pub(super) fn lend<T: Send + 'static>(
+    pub(super) fn lend<T: Weight + Send + 'static>(
         self,
         items: impl Stream<Item = Result<T>> + Send + 'static,
     ) -> StreamRecord<T> {
@@ -136,15 +145,22 @@ impl Lender {
     }
 }
 
-fn pump<T: Send + 'static>(
+fn pump<T: Weight + Send + 'static>(
     handle: &Handle,
     mut items: BoxStream<Result<T>>,
 ) -> BoxStream<Result<T>> {
     let (sender, receiver) = mpsc::channel(AHEAD);
     let failures = sender.clone();
+    let room = Arc::new(Semaphore::new(AHEAD_BYTES as usize));
     let work = async move {
         while let Some(item) = items.next().await {
-            if sender.send(item).await.is_err() {
+            let bytes = item.as_ref().map_or(0, Weight::bytes);
+            // What is larger than all there is takes all of it.
+            let bytes = u32::try_from(bytes).map_or(AHEAD_BYTES, |bytes| bytes.min(AHEAD_BYTES));
+            let Ok(held) = room.clone().acquire_many_owned(bytes).await else {
+                break;
+            };
+            if sender.send((item, Some(held))).await.is_err() {
                 break;
             }
         }
@@ -154,15 +170,18 @@ fn pump<T: Send + 'static>(
     let task = handle.spawn(async move {
         if let RErr(error) = work.await {
             // Nobody reads it only if the reader is gone.
-            let _ = failures.send(Err(error.into())).await;
+            let _ = failures.send((Err(error.into()), None)).await;
         }
     });
     Box::pin(Pumped { receiver, task })
 }
 
+/// An item, and the room that it takes until it is read.
+type Ahead<T> = (Result<T>, Option<OwnedSemaphorePermit>);
+
 /// What a task pumps; the task ends with it.
 struct Pumped<T> {
-    receiver: mpsc::Receiver<Result<T>>,
+    receiver: mpsc::Receiver<Ahead<T>>,
     task: JoinHandle<()>,
 }
 
@@ -170,12 +189,53 @@ impl<T> Stream for Pumped<T> {
     type Item = Result<T>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.receiver.poll_recv(cx)
+        let received = self.receiver.poll_recv(cx);
+        received.map(|ahead| ahead.map(|(item, _)| item))
     }
 }
 
 impl<T> Drop for Pumped<T> {
     fn drop(&mut self) {
         self.task.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use bytes::Bytes;
+    use futures::stream as items;
+
+    use super::*;
+    use crate::abi::buffer::Buffer;
+
+    /// How many items of so many bytes are made before the first is read, and after it was.
+    async fn prepared(size: usize) -> (usize, usize) {
+        let made = Arc::new(AtomicUsize::new(0));
+        let counted = made.clone();
+        let items = items::repeat_with(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            Ok(Buffer::from(Bytes::from(vec![0; size])))
+        });
+        let mut pumped = pump(&Handle::current(), items.boxed());
+        // One thread for all: what can go on has done so after enough turns.
+        let rest = async || {
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            made.load(Ordering::Relaxed)
+        };
+        let before = rest().await;
+        assert!(pumped.next().await.is_some());
+        (before, rest().await)
+    }
+
+    #[tokio::test]
+    async fn what_nobody_reads_is_bounded_in_number_and_in_bytes() {
+        let half = AHEAD_BYTES as usize / 2;
+        assert_eq!(prepared(1).await, (AHEAD + 1, AHEAD + 2));
+        assert_eq!(prepared(half).await, (3, 4));
+        assert_eq!(prepared(4 * half).await, (2, 3));
     }
 }
