@@ -14,6 +14,7 @@ use micro_plugin_api::{
     store::{Commit, Precondition, Put, Table, Version},
     stream::{HistoryQuery, NewEvent},
 };
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::{Modules, PLATFORM_DATABASE, swappable::Pending, unix_millis};
@@ -29,6 +30,8 @@ pub(crate) const TOLD: &str = "told";
 /// The key, blob and topic of what is written to be found again.
 pub(crate) const PROOF: &str = "swap";
 
+/// How often two backends are asked whether they are one, while other servers ask the same.
+const ATTEMPTS: u32 = 10;
 /// How long a backend may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -116,6 +119,46 @@ pub(crate) async fn blobs_of(blob: &BlobHandle, platform: &str) -> Result<Holds>
         None if blob.namespaces(&call()).await?.is_empty() => Holds::Nothing,
         None => Holds::Something,
     })
+}
+
+/// What the store `new` holds, given the one in use, the platform's id, and that another server may
+/// be asking the same of both. The proof is the one to take out again.
+pub(crate) async fn store_holds(
+    old: &StoreHandle,
+    new: &StoreHandle,
+    platform: &str,
+) -> Result<(Holds, Proof)> {
+    let mut attempt = 1;
+    loop {
+        let proof = Proof::in_store(old).await?;
+        let holds = proof.look_in_store(new, platform).await?;
+        let is_told = holds == Holds::Ours || read(old, PROOF).await?.as_ref() == Some(&proof.text);
+        if is_told || attempt == ATTEMPTS {
+            return Ok((holds, proof));
+        }
+        // Another server has written its own over it.
+        attempt += 1;
+        sleep(pause()).await;
+    }
+}
+
+/// Whether two blob stores have the same blobs, as [`store_holds`] asks of stores.
+pub(crate) async fn are_same_blobs(old: &BlobHandle, new: &BlobHandle) -> Result<bool> {
+    let mut attempt = 1;
+    loop {
+        let proof = Proof::in_blob(old).await?;
+        let same = proof.is_in_blob(new).await?;
+        if same || attempt == ATTEMPTS || proof.is_in_blob(old).await? {
+            return Ok(same);
+        }
+        attempt += 1;
+        sleep(pause()).await;
+    }
+}
+
+/// Another one each time, so that two servers do not get in each other's way again.
+fn pause() -> Duration {
+    Duration::from_millis(20 + Uuid::new_v4().as_u64_pair().0 % 100)
 }
 
 async fn write_blob(blob: &BlobHandle, key: &str, text: &str) -> Result<()> {

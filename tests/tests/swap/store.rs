@@ -15,6 +15,7 @@ use micro_plugin_api::{
     Code,
     store::{Commit, Expiry, ListQuery, Precondition, Put, RecordChange},
 };
+use micro_test_backends::{Etcd, unique};
 
 use crate::followed::{Followed, TABLE, call, put};
 
@@ -154,4 +155,27 @@ async fn what_is_written_during_a_copy_is_in_it() {
         }
     }
     followed.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_servers_change_the_settings_of_one_store_at_once() {
+    let etcd = Etcd::shared().await;
+    let place = format!(
+        "plugin = \"etcd\"\nendpoints = [\"{}\"]\nprefix = \"{}\"",
+        etcd.endpoint(),
+        unique("both")
+    );
+    let mut one = Followed::start(&[("store", &place)]).await;
+    let mut two = Followed::start(&[("store", &place)]).await;
+    for round in 0..5 {
+        for server in [&mut one, &mut two] {
+            server.set("store", &format!("{place}\ntimeout_ms = {}", 9_000 + round));
+        }
+        tokio::join!(
+            one.reload_well(false, &[Module::Store]),
+            two.reload_well(false, &[Module::Store]),
+        );
+    }
+    one.end().await;
+    two.end().await;
 }

@@ -159,9 +159,8 @@ impl Modules {
         let old = slot.live().map_err(place.failed("read the store"))?;
         let ask = place.failed("find out whose records the stores hold");
         let platform = identity::id_of(&old.handle).await.map_err(&ask)?;
-        let proof = Proof::in_store(&old.handle).await.map_err(&ask)?;
-        let holds = proof.look_in_store(&new.handle, &platform).await;
-        let holds = holds.map_err(&ask)?;
+        let held = identity::store_holds(&old.handle, &new.handle, &platform).await;
+        let (holds, proof) = held.map_err(&ask)?;
         new.versions_from = old.versions_from;
         let copied = match holds {
             Holds::Ours => None,
@@ -238,8 +237,8 @@ impl Modules {
         let slot = &self.slots.blob;
         let old = slot.live().map_err(place.failed("read the blobs"))?;
         let ask = place.failed("find out whose blobs the plugins hold");
-        let proof = Proof::in_blob(&old.handle).await.map_err(&ask)?;
-        let swapped = if proof.is_in_blob(&new.handle).await.map_err(&ask)? {
+        let same = identity::are_same_blobs(&old.handle, &new.handle).await;
+        let swapped = if same.map_err(&ask)? {
             // Uploads that are under way end where they began: both have the same blobs.
             handover(slot, new, place).await
         } else if options.copy {
