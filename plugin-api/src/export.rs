@@ -111,6 +111,7 @@ macro_rules! __export_plugin {
                 // Asked here, in the plugin's own crate and with its profile.
                 panic: if ::core::cfg!(panic = "unwind") { "unwind" } else { "abort" },
                 run: $crate::__abi::RunMode::$run,
+                except: &[$($except),*],
                 exclusive: $exclusive,
                 promises: &[$($promise),*],
                 lacks: &[$($lack),*],
@@ -118,7 +119,7 @@ macro_rules! __export_plugin {
                 license: $license,
                 authors: $authors,
             };
-            const _: () = $crate::__abi::plugin::check_methods(&[$($except),*]);
+            const _: () = $crate::__abi::plugin::check_methods(FACTS.except);
             const _: () = $crate::__abi::plugin::check_capabilities(
                 FACTS.modules,
                 FACTS.promises,
@@ -139,7 +140,7 @@ macro_rules! __export_plugin {
                 // nobody uses.
                 const METADATA: &'static [u8] = &METADATA;
                 const RUN: $crate::__abi::RunMode = FACTS.run;
-                const EXCEPT: &'static [&'static str] = &[$($except),*];
+                const EXCEPT: &'static [&'static str] = FACTS.except;
 
                 fn open(opener: &mut $crate::__abi::plugin::Opener<'_>) -> $crate::Result<()> {
                     opener.$first($first_constructor)?;

@@ -116,6 +116,7 @@ mod boxed;
 pub mod broker;
 mod call;
 mod capabilities;
+mod clock;
 mod error;
 mod export;
 mod host;

@@ -10,15 +10,16 @@ pub use schemars::JsonSchema;
 pub use serde::{Deserialize, Serialize};
 
 pub use crate::{
-    Blob, BoxFuture, BoxStream, Broker, ByteStream, Call, Code, Error, Host, NoSettings, Registry,
-    Result, Runtime, Secret, Store, Stream, TraceContext,
+    Blob, BlobHandle, BoxFuture, BoxStream, Broker, BrokerHandle, ByteStream, Call, Code, Error,
+    Host, NoSettings, Registry, RegistryHandle, Result, Runtime, RuntimeHandle, Secret, Store,
+    StoreHandle, Stream, StreamHandle, TraceContext,
     blob::{BlobInfo, BlobKey, BlobMeta, BlobPage, BlobQuery},
     broker::{Losses, Mailbox, MailboxSender, Message},
     export_plugin,
-    registry::{Change, Endpoint, Filter, Node, Service, Value},
+    registry::{Catalog, Change, Endpoint, Filter, Node, Service, Value},
     runtime::{
-        Backoff, Exit, Instance, InstanceChange, InstanceKey, LogLine, LogOptions, RestartPolicy,
-        RestartWhen, Spec, State, StopOptions,
+        Backoff, Exit, Instance, InstanceChange, InstanceKey, Launcher, LogLine, LogOptions,
+        RestartPolicy, RestartWhen, Spec, State, StopOptions, Supervisor,
     },
     store::{
         Commit, Cursor, Expiry, Fields, ListQuery, Operation, Order, Page, Precondition, Put,

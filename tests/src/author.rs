@@ -82,6 +82,14 @@ impl Author {
         library
     }
 
+    /// Runs a command line in the author's folder; what it prints.
+    ///
+    /// # Panics
+    /// If it fails.
+    pub fn micro(&self, micro: &Path, args: &[&str]) -> String {
+        self.run(micro, &self.folder, args)
+    }
+
     fn cargo(&self, args: &[&str]) -> String {
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let args: Vec<_> = args.iter().copied().chain(["--offline"]).collect();

@@ -83,7 +83,7 @@ async fn the_archive_runs_from_any_folder_and_builds_with_its_own_sdk() {
     }
 
     builds_a_service(&prefix).await;
-    builds_a_plugin(&prefix).await;
+    builds_plugins(&prefix).await;
     fs::remove_dir_all(&installed).expect("a folder can be removed");
 }
 
@@ -112,29 +112,51 @@ async fn builds_a_service(prefix: &Path) {
     assert!(server.stop().await.success());
 }
 
-/// Made in an empty folder, a plugin passes its suite, and a server keeps its accounts in it.
-async fn builds_a_plugin(prefix: &Path) {
+/// Made in an empty folder, plugins pass their suites, and a server keeps its accounts in one of
+/// them, registers in another, and runs its services with a third.
+async fn builds_plugins(prefix: &Path) {
     let micro = prefix.join("bin/micro");
     let builder = ServerBuilder::new("./mine.toml").installed(&micro);
-    let author = Author::new(&micro, &builder.home().join("author"), "store", "my-store");
-    let manifest = fs::read_to_string(author.source().join("Cargo.toml")).expect("a manifest");
-    let sdk = prefix.join("share/micro/sdk/plugin-api");
-    assert!(manifest.contains(&sdk.display().to_string()), "{manifest}");
-    let tested = author.test();
-    assert!(
-        tested.contains("test it_keeps_its_contract ... ok"),
-        "{tested}"
-    );
-    let library = author.build();
+    let folder = builder.home().join("author");
+    let mut manifest = "extends = 'local'\n".to_owned();
+    for module in ["store", "registry", "runtime"] {
+        let name = format!("my-{module}");
+        let author = Author::new(&micro, &folder, module, &name);
+        if module == "store" {
+            let written = fs::read_to_string(author.source().join("Cargo.toml"));
+            let written = written.expect("a manifest");
+            let sdk = prefix.join("share/micro/sdk/plugin-api");
+            assert!(written.contains(&sdk.display().to_string()), "{written}");
+            let tested = author.test();
+            let passed = "test it_keeps_its_contract ... ok";
+            assert!(tested.contains(passed), "{tested}");
+        }
+        let library = author.build();
+        let tested = author.micro(&micro, &["plugin", "test", &library.display().to_string()]);
+        assert!(tested.contains(" 0 failed, "), "{tested}");
+        manifest.push_str(&format!(
+            "[{module}]\nplugin = '{name}'\n[plugins.{name}]\npath = '{}'\n",
+            library.display()
+        ));
+    }
 
-    let manifest = format!(
-        "extends = 'local'\n[store]\nplugin = 'my-store'\n[plugins.my-store]\npath = '{}'\n",
-        library.display()
-    );
     builder.write("mine.toml", &manifest);
+    let source = builder.home().join("helloworld");
+    copy(Path::new(&example("helloworld")), &source);
     let mut server = builder.start().await;
     server.login().await;
     assert_shows(&server.micro(["user"]).await.success(), "admin");
-    assert!(server.log().contains("my-store"), "{}", server.log());
+    for module in ["store", "registry", "runtime"] {
+        let opened = format!("my-{module}");
+        assert!(server.log().contains(&opened), "{}", server.log());
+    }
+    server.run_source([&source]).await.success();
+    assert_shows(
+        &server.micro(["helloworld", "--name=John"]).await.success(),
+        r#"{ "msg": "Hello John" }"#,
+    );
+    let listed = server.micro(["services"]).await.success();
+    assert!(listed.lines().any(|line| line == "helloworld"), "{listed}");
+    server.micro(["kill", "helloworld"]).await.success();
     assert!(server.stop().await.success());
 }

@@ -5,6 +5,10 @@
 mod blob;
 #[path = "../../host/cli/templates/plugin/broker.rs"]
 mod broker;
+#[path = "../../host/cli/templates/plugin/registry.rs"]
+mod registry;
+#[path = "../../host/cli/templates/plugin/runtime.rs"]
+mod runtime;
 #[path = "../../host/cli/templates/plugin/store.rs"]
 mod store;
 #[path = "../../host/cli/templates/plugin/stream.rs"]

@@ -1,5 +1,7 @@
 //! `cargo xtask install`: the binary where cargo puts its own, the sources that others build against
-//! beside it, plugins and profiles below `~/.micro`.
+//! beside it, plugins and profiles below `~/.micro`, where nothing of the user's is replaced.
+
+mod record;
 
 use std::{
     env,
@@ -13,6 +15,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use clap::Args;
 
+use self::record::{Placed, Record};
 use crate::{
     cargo::{Build, root},
     plugins::{build_with_server, names},
@@ -25,40 +28,96 @@ pub(crate) struct Install {
     /// Install the debug build: quick, for trying it.
     #[arg(long)]
     debug: bool,
+
+    /// Install everything below this folder, and nothing into the home folder: `bin`,
+    /// `lib/micro/plugins`, `share/micro`.
+    #[arg(long)]
+    prefix: Option<PathBuf>,
+}
+
+/// Where the parts go.
+struct Layout {
+    bin: PathBuf,
+    record: Record,
+    /// Below the folder of the record.
+    plugins: &'static str,
+    profiles: &'static str,
+}
+
+impl Layout {
+    fn of_prefix(prefix: &Path) -> Result<Self> {
+        let prefix = std::path::absolute(prefix)?;
+        Ok(Self {
+            bin: prefix.join("bin"),
+            record: Record::read(&prefix, "share/micro/installed")?,
+            plugins: "lib/micro/plugins",
+            profiles: "share/micro/profiles",
+        })
+    }
+
+    fn of_user() -> Result<Self> {
+        let home = home()?;
+        Ok(Self {
+            bin: cargo_bin(&home),
+            record: Record::read(&home.join(".micro"), "installed")?,
+            plugins: "plugins",
+            profiles: "profiles",
+        })
+    }
 }
 
 impl Install {
     pub(crate) fn run(self) -> Result<()> {
         let build = Build::from_flag(!self.debug);
-        let home = home()?;
-        let bin = cargo_bin(&home);
+        let Layout {
+            bin,
+            mut record,
+            plugins: to_plugins,
+            profiles: to_profiles,
+        } = match &self.prefix {
+            Some(prefix) => Layout::of_prefix(prefix)?,
+            None => Layout::of_user()?,
+        };
         let plugins = names()?;
         build_with_server(build, &plugins)?;
 
         let program = place(&build.folder().join("micro"), &bin, 0o755)?;
         println!("{}", program.display());
         println!("{}", place_sdk(&bin)?.display());
-        let micro = home.join(".micro");
         for plugin in &plugins {
             let library = build.folder().join(format!("libmicro_{plugin}.so"));
-            println!(
-                "{}",
-                place(&library, &micro.join("plugins"), 0o755)?.display()
-            );
+            tell(&record.place(&library, to_plugins, 0o755)?);
         }
-        for entry in fs::read_dir(root().join("profiles"))? {
-            let manifest = entry?.path();
-            if manifest.extension() == Some(OsStr::new("toml")) {
-                let folder = micro.join("profiles");
-                keep_changed(&manifest, &folder)?;
-                println!("{}", place(&manifest, &folder, 0o644)?.display());
-            }
+        for manifest in profiles()? {
+            tell(&record.place(&manifest, to_profiles, 0o644)?);
         }
+        record.finish()?;
         if !env::var_os("PATH").is_some_and(|path| env::split_paths(&path).any(|one| one == bin)) {
             println!("{} is not in PATH: add it to run `micro`", bin.display());
         }
         Ok(())
     }
+}
+
+fn tell(placed: &Placed) {
+    match placed {
+        Placed::Installed(path) => println!("{}", path.display()),
+        Placed::LeftAlone(path) => println!(
+            "{} is not from an installation, or was changed since: left alone, and used in place of ours",
+            path.display()
+        ),
+    }
+}
+
+/// The manifests that ship, in the order of their names.
+fn profiles() -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(root().join("profiles"))?;
+    let mut paths = entries
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<Vec<_>>>()?;
+    paths.retain(|path| path.extension() == Some(OsStr::new("toml")));
+    paths.sort();
+    Ok(paths)
 }
 
 fn home() -> Result<PathBuf> {
@@ -116,25 +175,4 @@ fn place_sdk(bin: &Path) -> Result<PathBuf> {
     }
     fs::rename(new, &sdk).with_context(why)?;
     Ok(sdk)
-}
-
-/// Somebody may have edited the manifest that an earlier installation put there: it stays, under
-/// another name.
-fn keep_changed(manifest: &Path, folder: &Path) -> Result<()> {
-    let installed = folder.join(manifest.file_name().context("a file has a name")?);
-    let Ok(before) = fs::read(&installed) else {
-        return Ok(());
-    };
-    if before == fs::read(manifest)? {
-        return Ok(());
-    }
-    let kept = installed.with_extension("toml.old");
-    fs::rename(&installed, &kept)
-        .with_context(|| format!("cannot keep {} as {}", installed.display(), kept.display()))?;
-    println!(
-        "{} differed: kept as {}",
-        installed.display(),
-        kept.display()
-    );
-    Ok(())
 }

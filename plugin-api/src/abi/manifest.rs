@@ -49,6 +49,8 @@ pub struct Manifest {
     pub panic: String,
     /// Where its futures are polled, unless said otherwise for a method.
     pub run: RunMode,
+    /// The methods of which it was said: their futures are polled at the other of the two places.
+    pub except: Vec<String>,
     /// Whether two instances with the same settings cannot be open at once.
     pub exclusive: bool,
     /// What it promises beyond the contract of its modules, and what it lacks of it.

@@ -1,8 +1,10 @@
 //! The `registry` module: which services exist, what they offer and where their nodes are.
 
+mod catalog;
 mod handle;
 mod types;
 
+pub use catalog::Catalog;
 pub(crate) use handle::DynRegistry;
 pub use handle::RegistryHandle;
 pub use types::{Change, Endpoint, Filter, Node, Service, Value};

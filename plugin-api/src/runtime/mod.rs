@@ -1,10 +1,14 @@
 //! The `runtime` module: where services run.
 
 mod handle;
+mod instances;
+mod supervisor;
 mod types;
 
 pub(crate) use handle::DynRuntime;
 pub use handle::RuntimeHandle;
+pub use instances::{Entry, Instances, StopRequest};
+pub use supervisor::{Launcher, Supervisor};
 pub use types::{
     Backoff, Exit, Instance, InstanceChange, InstanceKey, LogLine, LogOptions, RestartPolicy,
     RestartWhen, Spec, State, StopOptions,

@@ -3,7 +3,10 @@
 
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
+use futures::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
+
+use crate::{BoxStream, Result};
 
 /// Which instance: one version of one service of one namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -159,6 +162,27 @@ pub struct Exit {
     pub message: Option<String>,
 }
 
+impl From<std::process::ExitStatus> for Exit {
+    fn from(status: std::process::ExitStatus) -> Self {
+        use std::os::unix::process::ExitStatusExt as _;
+        Self {
+            code: status.code(),
+            signal: status.signal(),
+            message: None,
+        }
+    }
+}
+
+impl From<std::io::Error> for Exit {
+    /// Of a program whose end nobody could see.
+    fn from(error: std::io::Error) -> Self {
+        Self {
+            message: Some(format!("it cannot be waited for: {error}")),
+            ..Self::default()
+        }
+    }
+}
+
 impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.code, self.signal, &self.message) {
@@ -184,6 +208,10 @@ impl Default for StopOptions {
     }
 }
 
+/// The longest piece of a line, in bytes as they were printed: bytes that are no UTF-8 take three each
+/// as text.
+const LONGEST_LINE: usize = (1 << 20) / 3;
+
 /// Which lines of a log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -197,6 +225,27 @@ pub struct LogOptions {
     pub follow: bool,
 }
 
+impl LogOptions {
+    /// Of all that a program has printed the lines that are asked for, as far as that can be told
+    /// without times, and without following.
+    pub(super) fn select(&self, printed: &[u8]) -> BoxStream<Result<LogLine>> {
+        let mut pieces = printed.split(|byte| *byte == b'\n').peekable();
+        let mut lines = Vec::new();
+        while let Some(line) = pieces.next() {
+            // Behind the last end there is no line.
+            if pieces.peek().is_some() || !line.is_empty() {
+                lines.extend(line.chunks(LONGEST_LINE).map(LogLine::untimed));
+                if line.is_empty() {
+                    lines.push(LogLine::default());
+                }
+            }
+        }
+        let tail = self.tail.map(|tail| tail.try_into().unwrap_or(usize::MAX));
+        let skipped = tail.map_or(0, |tail| lines.len().saturating_sub(tail));
+        stream::iter(lines.into_iter().skip(skipped).map(Ok)).boxed()
+    }
+}
+
 /// One line that a program printed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -205,6 +254,16 @@ pub struct LogLine {
     pub text: String,
     /// When it was printed, in milliseconds since the Unix epoch, where the runtime knows.
     pub timestamp: Option<u64>,
+}
+
+impl LogLine {
+    fn untimed(text: &[u8]) -> Self {
+        let text = text.strip_suffix(b"\r").unwrap_or(text);
+        Self {
+            text: String::from_utf8_lossy(text).into_owned(),
+            timestamp: None,
+        }
+    }
 }
 
 /// What a watch brings.
@@ -222,4 +281,32 @@ pub enum InstanceChange {
     Exited(Instance),
     /// It was stopped, and is known no more.
     Stopped(Instance),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn select(printed: &[u8], tail: Option<u64>) -> Vec<String> {
+        let options = LogOptions {
+            tail,
+            ..LogOptions::default()
+        };
+        let lines = options.select(printed);
+        let lines = futures::executor::block_on_stream(lines);
+        lines.map(|line| line.unwrap().text).collect()
+    }
+
+    #[test]
+    fn all_lines_or_the_last_are_selected() {
+        assert_eq!(select(b"", None), Vec::<String>::new());
+        assert_eq!(select(b"\n", None), [""]);
+        assert_eq!(select(b"a\r\n\nb", None), ["a", "", "b"]);
+        assert_eq!(select(b"a\nb\nc\n", Some(2)), ["b", "c"]);
+        assert_eq!(select(b"a\nb\n", Some(9)), ["a", "b"]);
+        assert_eq!(select(b"a\nb\n", Some(0)), Vec::<String>::new());
+        let long = select(&[b'x'; 3_000_000], None);
+        assert_eq!(long.concat().len(), 3_000_000);
+        assert!(long.iter().all(|line| line.len() <= 1 << 20));
+    }
 }

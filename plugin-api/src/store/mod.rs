@@ -9,6 +9,7 @@ mod watchers;
 pub(crate) use handle::DynStore;
 pub use handle::StoreHandle;
 pub use position::Position;
+pub use rules::distinct;
 pub use types::{
     Commit, Cursor, Expiry, Fields, ListQuery, Operation, Order, Page, Precondition, Put, Record,
     RecordChange, Table, Version,

@@ -205,6 +205,14 @@ impl ListQuery<'_> {
     }
 }
 
+/// Each name once, out of names in order: what [`Store::databases`](super::Store::databases) and
+/// [`Store::tables`](super::Store::tables) answer, for a store that walks its records.
+pub fn distinct<'a>(sorted: impl IntoIterator<Item = &'a String>) -> Vec<String> {
+    let mut names: Vec<&String> = sorted.into_iter().collect();
+    names.dedup();
+    names.into_iter().cloned().collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

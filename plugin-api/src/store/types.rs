@@ -1,11 +1,10 @@
 //! The types of the `store` module.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
+
+use crate::clock::unix_millis;
 
 /// Which table of which database. Any text of up to [`Table::MAX_NAME`] bytes is a name, the empty
 /// one included.
@@ -48,12 +47,6 @@ impl Expiry {
     pub fn remaining(self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(unix_millis()))
     }
-}
-
-fn unix_millis() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_millis().try_into().unwrap_or(u64::MAX))
 }
 
 /// A stored record.

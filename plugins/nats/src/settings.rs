@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use async_nats::ServerAddr;
 use micro_plugin_api::{Error, Result, Secret};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The settings of the NATS plugin. All have defaults, so that a profile need give none.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -45,7 +45,7 @@ pub struct Settings {
 }
 
 /// One address, or several of one cluster.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Urls {
     /// One.

@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt, time::Duration};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{
-    Deserialize, Deserializer,
+    Deserialize, Deserializer, Serialize, Serializer,
     de::{Error, Visitor},
 };
 
@@ -50,6 +50,25 @@ impl Period {
 impl fmt::Debug for Period {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+/// As it is read: what the schema says the default is.
+impl fmt::Display for Period {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = self.0.as_millis();
+        let units = [(3_600_000, "h"), (60_000, "m"), (1_000, "s")];
+        let whole = units
+            .into_iter()
+            .find(|(unit, _)| millis > 0 && millis.is_multiple_of(*unit));
+        let (unit, name) = whole.unwrap_or((1, "ms"));
+        write!(f, "{}{name}", millis / unit)
+    }
+}
+
+impl Serialize for Period {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
@@ -117,6 +136,10 @@ mod tests {
         ] {
             let wanted = millis.map(Period::from_millis);
             assert_eq!(Period::parse(text), wanted, "{text:?}");
+        }
+        for text in ["0ms", "500ms", "1500ms", "10s", "5m", "90m", "2h"] {
+            let period = Period::parse(text);
+            assert_eq!(period.map(|it| it.to_string()).as_deref(), Some(text));
         }
         let read = |json| serde_json::from_str::<Period>(json);
         assert_eq!(read("10").unwrap(), Period::from_secs(10));

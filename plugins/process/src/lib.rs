@@ -10,7 +10,6 @@ mod program;
 mod runtime;
 mod settings;
 mod supervise;
-mod table;
 mod tree;
 
 pub use runtime::ProcessRuntime;

@@ -7,21 +7,18 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use futures::{StreamExt, stream};
 use micro_plugin_api::{
     BoxStream, Call, Error, Host, Result, Runtime,
     runtime::{
-        Instance, InstanceChange, InstanceKey, LogLine, LogOptions, Spec, State, StopOptions,
+        Entry, Instance, InstanceChange, InstanceKey, Instances, LogLine, LogOptions, Spec, State,
+        StopOptions,
     },
 };
 use nix::{
     sys::signal::{Signal, killpg},
     unistd::Pid,
 };
-use tokio::{
-    process::Command,
-    sync::{broadcast, watch},
-};
+use tokio::process::Command;
 use uuid::Uuid;
 
 use crate::{
@@ -32,7 +29,6 @@ use crate::{
     program,
     settings::Settings,
     supervise::{Leader, Supervisor},
-    table::{Entry, Table},
     tree::MARK,
 };
 
@@ -44,7 +40,7 @@ pub struct ProcessRuntime {
 
 /// What the tasks of all instances work with.
 pub(crate) struct Shared {
-    pub(crate) table: Table,
+    pub(crate) table: Instances,
     pub(crate) notes: Notes,
     pub(crate) logs: Logs,
     /// This boot of the system.
@@ -69,7 +65,7 @@ impl ProcessRuntime {
         };
         let notes = blocking(move || Notes::open(&state_dir)).await;
         let shared = Arc::new(Shared {
-            table: Table::new(),
+            table: Instances::new(),
             notes: notes.map_err(failed)?,
             logs: Logs::new(host.logs_dir(), settings.rotation()),
             boot: procfs::boot(),
@@ -175,25 +171,21 @@ impl Shared {
 
     /// Begins to watch over an instance.
     pub(crate) fn supervise(self: &Arc<Self>, note: Note, leader: Option<Leader>) -> Entry {
-        let (stop, stopped) = watch::channel(None);
-        let entry = Entry {
-            id: note.id.clone(),
-            instance: Instance {
-                key: note.spec.key.clone(),
-                state: note.state.clone(),
-                pid: leader.as_ref().map(|leader| leader.identity().pid),
-                started_at: note.started_at,
-                run: note.spec.run.clone(),
-                restarts: note.deaths,
-            },
-            healthy: Duration::from_millis(note.spec.restart.healthy_ms),
-            stop,
+        let instance = Instance {
+            key: note.spec.key.clone(),
+            state: note.state.clone(),
+            pid: leader.as_ref().map(|leader| leader.identity().pid),
+            started_at: note.started_at,
+            run: note.spec.run.clone(),
+            restarts: note.deaths,
         };
+        let healthy = Duration::from_millis(note.spec.restart.healthy_ms);
+        let (entry, stop) = Entry::new(&note.id, instance, healthy);
         let supervisor = Supervisor {
             shared: self.clone(),
             note,
             leader,
-            stop: stopped,
+            stop,
         };
         tokio::spawn(supervisor.run());
         entry
@@ -228,22 +220,7 @@ impl Runtime for ProcessRuntime {
     }
 
     async fn stop(&self, call: &Call, key: &InstanceKey, options: &StopOptions) -> Result<()> {
-        let table = &self.shared.table;
-        let grace = Duration::from_millis(options.grace_ms);
-        // Its own task ends it: what was begun is finished even if the caller goes away.
-        let id = table
-            .begin_stop(key, grace)
-            .ok_or_else(|| Error::not_found(format!("{key} does not run here")))?;
-        let gone = table.gone(key, &id);
-        match call.remaining() {
-            Some(remaining) => tokio::time::timeout(remaining, gone)
-                .await
-                .map_err(|_| Error::deadline(format!("{key} has not ended yet"))),
-            None => {
-                gone.await;
-                Ok(())
-            }
-        }
+        self.shared.table.stop(call, key, options).await
     }
 
     async fn list(&self, _call: &Call, namespace: Option<&str>) -> Result<Vec<Instance>> {
@@ -274,21 +251,7 @@ impl Runtime for ProcessRuntime {
     }
 
     async fn watch(&self, _call: &Call) -> Result<BoxStream<Result<InstanceChange>>> {
-        let (present, changes) = self.shared.table.watch();
-        let present = present.into_iter().map(InstanceChange::Present);
-        let snapshot = stream::iter(present.chain([InstanceChange::Synced]).map(Ok));
-        let live = stream::unfold(Some(changes), |changes| async {
-            let mut changes = changes?;
-            match changes.recv().await {
-                Ok(change) => Some((Ok(change), Some(changes))),
-                Err(broadcast::error::RecvError::Closed) => None,
-                Err(broadcast::error::RecvError::Lagged(missed)) => {
-                    let text = format!("this watch fell {missed} changes behind; begin it again");
-                    Some((Err(Error::unavailable(text)), None))
-                }
-            }
-        });
-        Ok(snapshot.chain(live).boxed())
+        Ok(self.shared.table.watch())
     }
 
     async fn health(&self, _call: &Call) -> Result<()> {
@@ -306,16 +269,7 @@ impl Runtime for ProcessRuntime {
         let options = StopOptions {
             grace_ms: self.settings.shutdown_grace_ms,
         };
-        let keys = self.shared.table.keys();
-        let stops = keys.iter().map(|key| self.stop(call, key, &options));
-        for stopped in futures::future::join_all(stops).await {
-            match stopped {
-                // One that somebody else ended meanwhile.
-                Err(error) if error.code() == micro_plugin_api::Code::NOT_FOUND => {}
-                other => other?,
-            }
-        }
-        Ok(())
+        self.shared.table.shutdown(call, &options).await
     }
 }
 

@@ -1,15 +1,14 @@
 //! The life of one instance: one task owns its process, notes how it ends, starts it again, and
 //! ends it when it is asked to.
 
-use std::{process::ExitStatus, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use micro_plugin_api::{
     Result,
-    runtime::{Backoff, Exit, InstanceChange, State},
+    runtime::{Backoff, Exit, InstanceChange, State, StopRequest},
 };
 use tokio::{
     process::Child,
-    sync::watch,
     time::{Instant, sleep, sleep_until},
 };
 
@@ -42,11 +41,8 @@ impl Leader {
     async fn wait(&mut self) -> Exit {
         match self {
             Self::Child(child, _) => match child.wait().await {
-                Ok(status) => exit(status),
-                Err(error) => Exit {
-                    message: Some(format!("it cannot be waited for: {error}")),
-                    ..Exit::default()
-                },
+                Ok(status) => status.into(),
+                Err(error) => error.into(),
             },
             Self::Adopted(identity) => {
                 while identity.runs() {
@@ -65,22 +61,13 @@ impl Leader {
 pub(crate) const UNSEEN: &str =
     "ended; its exit status is not known, since an earlier server had started it";
 
-fn exit(status: ExitStatus) -> Exit {
-    use std::os::unix::process::ExitStatusExt;
-    Exit {
-        code: status.code(),
-        signal: status.signal(),
-        message: None,
-    }
-}
-
 /// One instance, as its task owns it.
 pub(crate) struct Supervisor {
     pub(crate) shared: Arc<Shared>,
     pub(crate) note: Note,
     /// `None` when it has ended for good.
     pub(crate) leader: Option<Leader>,
-    pub(crate) stop: watch::Receiver<Option<Duration>>,
+    pub(crate) stop: StopRequest,
 }
 
 /// Why a task goes on.
@@ -97,7 +84,7 @@ impl Supervisor {
             let begun = Instant::now();
             let exit = tokio::select! {
                 biased;
-                grace = stopped(&mut self.stop) => {
+                grace = self.stop.asked() => {
                     self.end(leader, grace).await;
                     return;
                 }
@@ -113,19 +100,19 @@ impl Supervisor {
                     Next::Again(at) => {
                         tokio::select! {
                             biased;
-                            grace = stopped(&mut self.stop) => return self.forget(grace),
+                            grace = self.stop.asked() => return self.forget(grace),
                             () = sleep_until(at) => {}
                         }
                         next = match self.again() {
                             Ok(true) => break,
-                            Ok(false) => Next::Stopped(stopped(&mut self.stop).await),
+                            Ok(false) => Next::Stopped(self.stop.asked().await),
                             Err(exit) => self.ended(exit, Duration::ZERO),
                         };
                     }
                 }
             }
         }
-        let grace = stopped(&mut self.stop).await;
+        let grace = self.stop.asked().await;
         self.forget(grace);
     }
 
@@ -173,7 +160,7 @@ impl Supervisor {
         if told {
             next
         } else {
-            Next::Stopped(*self.stop.borrow())
+            Next::Stopped(self.stop.now())
         }
     }
 
@@ -206,9 +193,7 @@ impl Supervisor {
             tokio::select! {
                 by_force = tree.end(grace) => break by_force,
                 // Somebody is in more of a hurry.
-                Ok(()) = self.stop.changed() => {
-                    grace = self.stop.borrow_and_update().unwrap_or(grace);
-                }
+                shorter = self.stop.sooner() => grace = shorter,
             }
         };
         if by_force {
@@ -233,13 +218,5 @@ impl Supervisor {
             let service = &self.note.spec.key;
             tracing::warn!(%service, %error, "cannot note the state of a service");
         }
-    }
-}
-
-/// Waits until somebody ends the instance; `None` when another one has taken its place.
-async fn stopped(stop: &mut watch::Receiver<Option<Duration>>) -> Option<Duration> {
-    match stop.wait_for(Option::is_some).await {
-        Ok(grace) => *grace,
-        Err(_) => None,
     }
 }

@@ -73,6 +73,19 @@ fn a_plugin_is_inspected_with_its_settings() {
         "{table}"
     );
     assert!(table.contains("store.durable"), "{table}");
+
+    // What a default is that is no plain value, and who made it.
+    let shown = home.json(&["plugin", "inspect", "postgres"]);
+    assert_eq!(shown["authors"], json!(["The micro authors"]));
+    assert_eq!(
+        (&shown["run"], &shown["except"]),
+        (&"hop".into(), &json!([]))
+    );
+    let mut settings = shown["settings"].as_array().expect("settings").iter();
+    let idle = settings.find(|one| one["name"] == "idle_timeout");
+    assert_eq!(idle.expect("a setting")["default"], "10m");
+    let table = home.micro(&["plugin", "inspect", "memory"]).success();
+    assert!(table.contains("on the thread of whoever calls"), "{table}");
 }
 
 #[test]
@@ -153,9 +166,18 @@ fn a_plugin_is_tested_in_a_process_of_its_own() {
         "{table}"
     );
 
+    home.write("unknown.toml", "events_max_mb = 1\nspeed = 'high'\n");
+    home.write("wrong.toml", "events_max_mb = 'many'\n");
+    home.write("broken.toml", "events_max_mb =\n");
     for (args, complaint) in [
         (
-            &["--module=runtime"] as &[&str],
+            &["--settings=unknown.toml"] as &[&str],
+            "unknown.toml:2: speed: ",
+        ),
+        (&["--settings=wrong.toml"], "wrong.toml:1: events_max_mb: "),
+        (&["--settings=broken.toml"], "broken.toml:1: "),
+        (
+            &["--module=runtime"],
             "has no module `runtime`; it offers store",
         ),
         (
@@ -168,6 +190,12 @@ fn a_plugin_is_tested_in_a_process_of_its_own() {
         all.extend(args);
         let said = home.fails(&all);
         assert!(said.contains(complaint), "{said}");
+        // It is about the words of the command line, and no rule was tried.
+        assert!(!said.contains("failed store."), "{said}");
+    }
+    for file in ["nowhere", "./nowhere.so", ".", "./unknown.toml"] {
+        let said = home.fails(&["plugin", "test", file]);
+        assert_eq!(said.lines().count(), 1, "{said}");
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(rename_all = "snake_case")]
 pub(crate) struct Args {
-    /// The module that the plugin is to offer: store, blob, stream or broker
+    /// The module that the plugin is to offer
     #[arg(long)]
     plugin: Option<Module>,
     /// Folder of micro's sources, which the plugin builds against
@@ -33,6 +33,8 @@ enum Module {
     Blob,
     Stream,
     Broker,
+    Registry,
+    Runtime,
 }
 
 impl Module {
@@ -42,6 +44,8 @@ impl Module {
             Self::Blob => "blob",
             Self::Stream => "stream",
             Self::Broker => "broker",
+            Self::Registry => "registry",
+            Self::Runtime => "runtime",
         }
     }
 
@@ -52,14 +56,61 @@ impl Module {
             Self::Blob => (include_str!("../../templates/plugin/blob.rs"), "attic"),
             Self::Stream => (include_str!("../../templates/plugin/stream.rs"), "diary"),
             Self::Broker => (include_str!("../../templates/plugin/broker.rs"), "pigeons"),
+            Self::Registry => (include_str!("../../templates/plugin/registry.rs"), "atlas"),
+            Self::Runtime => (include_str!("../../templates/plugin/runtime.rs"), "nursery"),
         }
     }
 
     /// What the code depends on beside the contract, as lines of a manifest.
     fn dependencies(self) -> &'static str {
         match self {
-            Self::Store | Self::Blob | Self::Broker => "",
+            Self::Store | Self::Blob | Self::Broker | Self::Registry => "",
             Self::Stream => "uuid = { version = \"1\", features = [\"v7\"] }\n",
+            Self::Runtime => {
+                "nix = { version = \"0.31\", features = [\"signal\"] }\n\
+                 tokio = { version = \"1\", features = [\"process\", \"time\"] }\n"
+            }
+        }
+    }
+
+    /// What its test depends on beside the suites.
+    fn test_dependencies(self) -> &'static str {
+        match self {
+            Self::Runtime => "tempfile = \"3\"\n",
+            _ => "",
+        }
+    }
+
+    /// What the plugin is, and what would be the next thing to do about it.
+    fn about(self) -> &'static str {
+        match self {
+            Self::Store => {
+                "It keeps records in one sorted map, and lacks `store.watch`: `store::Watchers` tells those who\n\
+                 watch of the commits that pass through this process. A backend that keeps what it is given\n\
+                 promises `store.durable`."
+            }
+            Self::Blob => {
+                "It keeps blobs in one sorted map. A backend that keeps what it is given promises\n\
+                 `blob.durable`, and takes a body chunk by chunk instead of all at once."
+            }
+            Self::Stream => {
+                "It keeps events in one list, and no group outlives the process. A backend that keeps what it is\n\
+                 given promises `stream.durable`, and gives back the groups that `Consumers` told it of."
+            }
+            Self::Broker => {
+                "It passes messages on within one process. One that passes them between servers promises\n\
+                 `broker.shared`."
+            }
+            Self::Registry => {
+                "`Catalog` has what is registered, lets nodes expire and tells those who watch. A backend of\n\
+                 several servers is the one that `register` and `deregister` write to; what it then tells goes\n\
+                 into the catalog, which answers `list` and `watch`. Such a one promises `registry.shared`."
+            }
+            Self::Runtime => {
+                "It runs programs as child processes of the server. `Supervisor` keeps track of what `Launcher`\n\
+                 starts, waits for and ends. `lacks` names what it does not do: it starts nothing again, does\n\
+                 not follow logs, and does not find children that made themselves independent."
+            }
         }
     }
 }
@@ -104,6 +155,7 @@ pub(crate) fn run(context: &Context<'_>, args: Args) -> Result<Outcome> {
     let (code, placeholder) = module.template();
     let quoted = |name: &str| format!("{name:?}");
     let readme = README
+        .replace("ABOUT", module.about())
         .replace("NAME", &name)
         .replace("MODULE", module.name())
         .replace("LIBRARY", &name.replace('-', "_"));
@@ -162,7 +214,8 @@ fn check(name: &str) -> Result<()> {
 
 /// The manifest of the crate: a package of its own, which finds our crates in `sdk`.
 fn manifest(name: &str, module: Module, sdk: &Path) -> String {
-    let (dependencies, module) = (module.dependencies(), module.name());
+    let (dependencies, for_tests) = (module.dependencies(), module.test_dependencies());
+    let module = module.name();
     let path = |folder: &str| toml::Value::from(sdk.join(folder).to_string_lossy().into_owned());
     let (api, conformance) = (path("plugin-api"), path("plugin-api/conformance"));
     format!(
@@ -181,7 +234,7 @@ micro-plugin-api = "{VERSION}"
 {dependencies}
 [dev-dependencies]
 micro-plugin-conformance = "{VERSION}"
-tokio = {{ version = "1", features = ["macros", "rt-multi-thread"] }}
+{for_tests}tokio = {{ version = "1", features = ["macros", "rt-multi-thread"] }}
 
 # No registry has these: they came with micro.
 [patch.crates-io]
@@ -219,6 +272,22 @@ mod tests {
         }
     }
 
+    /// What an author has to read before it is theirs, the test of it included.
+    #[test]
+    fn a_store_a_registry_and_a_runtime_take_less_than_sixty_lines() {
+        for module in [Module::Store, Module::Registry, Module::Runtime] {
+            let (code, _) = module.template();
+            let counted = match module {
+                // It needs programs to run, which are half of its test.
+                Module::Runtime => code.split("#[cfg(test)]").next().unwrap(),
+                _ => code,
+            };
+            let lines = counted.lines().filter(|line| !line.trim().is_empty());
+            let count = lines.count();
+            assert!(count < 60, "{module:?}: {count}");
+        }
+    }
+
     /// Runs the command line in `folder`; the exit code, and what stands on stdout and stderr.
     fn micro(folder: &Path, sdk: &Path, words: &[&str]) -> (ExitCode, String, String) {
         let sdk = sdk.to_string_lossy();
@@ -248,7 +317,7 @@ mod tests {
         refused(
             checkout,
             &["--plugin", "stove", "mine"],
-            "store, blob, stream, broker",
+            "store, blob, stream, broker, registry, runtime",
         );
         refused(folder.path(), &["--plugin", "store", "mine"], "--sdk_path");
         assert!(!folder.path().join("mine").exists());
@@ -280,9 +349,11 @@ mod tests {
 
     #[test]
     fn a_manifest_is_toml_whatever_the_folder_is_called() {
-        let manifest = manifest("mine", Module::Blob, Path::new("/a \"b\"\\c"));
-        let table: toml::Table = manifest.parse().unwrap();
-        let patch = &table["patch"]["crates-io"]["micro-plugin-api"]["path"];
-        assert_eq!(patch.as_str(), Some("/a \"b\"\\c/plugin-api"));
+        for module in Module::value_variants() {
+            let manifest = manifest("mine", *module, Path::new("/a \"b\"\\c"));
+            let table: toml::Table = manifest.parse().unwrap();
+            let patch = &table["patch"]["crates-io"]["micro-plugin-api"]["path"];
+            assert_eq!(patch.as_str(), Some("/a \"b\"\\c/plugin-api"));
+        }
     }
 }

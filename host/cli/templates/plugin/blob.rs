@@ -90,9 +90,7 @@ export_plugin! { name: "attic", blob: Backend::open, run = inline }
 #[cfg(test)]
 #[tokio::test(flavor = "multi_thread")]
 async fn it_keeps_its_contract() {
-    let open = async || {
-        Backend::open(NoSettings {}, Host::new("", "", "")).map(micro_plugin_api::BlobHandle::new)
-    };
+    let open = async || Backend::open(NoSettings {}, Host::new("", "", "")).map(BlobHandle::new);
     let suite = micro_plugin_conformance::blob::suite().of(&PLUGIN.capabilities());
     suite.run(open).await.assert_passed();
 }

@@ -89,9 +89,7 @@ export_plugin! { name: "pigeons", broker: Backend::open, run = inline }
 #[cfg(test)]
 #[tokio::test(flavor = "multi_thread")]
 async fn it_keeps_its_contract() {
-    let open = async || {
-        Backend::open(NoSettings {}, Host::new("", "", "")).map(micro_plugin_api::BrokerHandle::new)
-    };
+    let open = async || Backend::open(NoSettings {}, Host::new("", "", "")).map(BrokerHandle::new);
     let suite = micro_plugin_conformance::broker::suite().of(&PLUGIN.capabilities());
     suite.run(open).await.assert_passed();
 }

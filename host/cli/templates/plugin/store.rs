@@ -2,20 +2,18 @@
 
 use std::{collections::BTreeMap, sync::Mutex, sync::MutexGuard, sync::PoisonError};
 
-use micro_plugin_api::prelude::*;
+use micro_plugin_api::{prelude::*, store};
 
 /// The records by database, table and key, and the version of the last commit.
-type Rows = (BTreeMap<[String; 3], Record>, u64);
-
 #[derive(Default)]
-struct Backend(Mutex<Rows>);
+struct Backend(Mutex<(BTreeMap<[String; 3], Record>, u64)>);
 
 impl Backend {
     fn open(_: NoSettings, _: Host) -> Result<Self> {
         Ok(Self::default())
     }
 
-    fn rows(&self) -> MutexGuard<'_, Rows> {
+    fn rows(&self) -> MutexGuard<'_, (BTreeMap<[String; 3], Record>, u64)> {
         let mut guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         guard.0.retain(|_, row| !row.has_expired());
         guard
@@ -52,17 +50,13 @@ impl Store for Backend {
     }
 
     async fn databases(&self, _: &Call) -> Result<Vec<String>> {
-        let mut names: Vec<_> = self.rows().0.keys().map(|at| at[0].clone()).collect();
-        names.dedup();
-        Ok(names)
+        Ok(store::distinct(self.rows().0.keys().map(|at| &at[0])))
     }
 
     async fn tables(&self, _: &Call, database: &str) -> Result<Vec<String>> {
         let (rows, _) = &*self.rows();
         let within = rows.keys().filter(|at| at[0] == database);
-        let mut names: Vec<_> = within.map(|at| at[1].clone()).collect();
-        names.dedup();
-        Ok(names)
+        Ok(store::distinct(within.map(|at| &at[1])))
     }
 }
 
@@ -71,9 +65,7 @@ export_plugin! { name: "shelf", store: Backend::open, run = inline, lacks = ["st
 #[cfg(test)]
 #[tokio::test(flavor = "multi_thread")]
 async fn it_keeps_its_contract() {
-    let open = async || {
-        Backend::open(NoSettings {}, Host::new("", "", "")).map(micro_plugin_api::StoreHandle::new)
-    };
+    let open = async || Backend::open(NoSettings {}, Host::new("", "", "")).map(StoreHandle::new);
     let suite = micro_plugin_conformance::store::suite().of(&PLUGIN.capabilities());
     suite.run(open).await.assert_passed();
 }

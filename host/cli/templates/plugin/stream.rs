@@ -127,9 +127,7 @@ export_plugin! { name: "diary", stream: Backend::open, run = inline }
 #[cfg(test)]
 #[tokio::test(flavor = "multi_thread")]
 async fn it_keeps_its_contract() {
-    let open = async || {
-        Backend::open(NoSettings {}, Host::new("", "", "")).map(micro_plugin_api::StreamHandle::new)
-    };
+    let open = async || Backend::open(NoSettings {}, Host::new("", "", "")).map(StreamHandle::new);
     let suite = micro_plugin_conformance::stream::suite().of(&PLUGIN.capabilities());
     suite.run(open).await.assert_passed();
 }

@@ -29,6 +29,8 @@ pub struct Facts {
     pub modules: &'static [&'static str],
     pub panic: &'static str,
     pub run: RunMode,
+    /// The methods that run the other way.
+    pub except: &'static [&'static str],
     pub exclusive: bool,
     /// As [`crate::Capabilities::promises`].
     pub promises: &'static [&'static str],
@@ -192,6 +194,8 @@ impl Writer<'_> {
             RunMode::Hop => ",\"run\":\"hop\"",
             RunMode::Inline => ",\"run\":\"inline\"",
         });
+        self.raw(",\"except\":");
+        self.texts(facts.except);
         self.raw(if facts.exclusive {
             ",\"exclusive\":true"
         } else {
@@ -276,6 +280,7 @@ mod tests {
             modules: &["store", "blob"],
             panic: "unwind",
             run: RunMode::Inline,
+            except: &["store.list"],
             exclusive: true,
             promises: &["store.durable", "blob.durable"],
             lacks: &[],
@@ -297,6 +302,7 @@ mod tests {
             ]
         );
         assert_eq!(manifest.run, RunMode::Inline);
+        assert_eq!(manifest.except, ["store.list"]);
         assert!(manifest.exclusive);
         assert_eq!(manifest.capabilities.promises, FACTS.promises);
         assert!(manifest.capabilities.lacks.is_empty());

@@ -11,8 +11,11 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::{Batch, GroupState, Source, lock, unix_millis};
-use crate::stream::{Acks, ConsumeOptions};
+use super::{Batch, GroupState, Source, lock};
+use crate::{
+    clock::unix_millis,
+    stream::{Acks, ConsumeOptions},
+};
 
 /// How many events a member that is alone takes from the log at once.
 const CHUNK: usize = 32;

@@ -1,6 +1,6 @@
 //! `micro plugin inspect`: what a plugin says of itself, and the settings that it takes.
 
-use micro_loader::{Loader, Manifest};
+use micro_loader::{Loader, Manifest, RunMode};
 use serde_json::{Value, json};
 
 use crate::{
@@ -71,7 +71,7 @@ fn as_json(path: &std::path::Path, manifest: &Manifest, settings: Option<&[Setti
     value
 }
 
-/// Cargo joins them with colons.
+/// Cargo joins them with colons, which no name of an author has.
 fn authors(manifest: &Manifest) -> Vec<&str> {
     let authors = manifest.authors.split(':').map(str::trim);
     authors.filter(|author| !author.is_empty()).collect()
@@ -102,6 +102,15 @@ fn as_table(path: &std::path::Path, manifest: &Manifest, settings: &[Setting]) -
             manifest.target, manifest.rustc, manifest.panic
         ),
     );
+    let elsewhere = match &manifest.except[..] {
+        [] => String::new(),
+        except => format!("; {} the other way", except.join(", ")),
+    };
+    let run = match manifest.run {
+        RunMode::Hop => "run on the plugin's own runtime (hop)",
+        RunMode::Inline => "run on the thread of whoever calls (inline)",
+    };
+    fact("calls", &format!("{run}{elsewhere}"));
     let exclusive = if manifest.exclusive {
         "one at a time"
     } else {

@@ -11,7 +11,7 @@ use crate::{
     plugins::{
         Places,
         child::{File, Trial},
-        refused,
+        describe, refused, schema,
         trial::{self, Ran},
     },
     printer::{Align, Output, Table},
@@ -40,12 +40,12 @@ pub(super) async fn run(context: &Context<'_>, places: &Places, args: Args) -> R
     let word = args.file.ok_or_else(|| missing("plugin test", "FILE"))?;
     let path = places.library(&word)?;
     let verified = Loader::verify(&path, &Default::default()).map_err(refused)?;
-    let settings = match &args.settings {
-        Some(file) => micro_profile::settings(&places.path(file), &verified.name, &places.profiles)
-            .map(|slot| slot.settings)
-            .map_err(|error| CliError::plain(error.to_string()))?,
-        None => Map::new(),
+    let file = File {
+        path: absolute(&path)?,
+        name: verified.name.clone(),
+        sha256: Some(verified.sha256.clone()),
     };
+    let settings = settings(places, args.settings.as_deref(), &file).await?;
     let offers = verified.manifest.modules;
     let modules = match args.module {
         Some(module) if offers.contains(&module) => vec![module],
@@ -62,11 +62,7 @@ pub(super) async fn run(context: &Context<'_>, places: &Places, args: Args) -> R
     let mut all = Vec::new();
     for module in modules {
         let trial = Trial {
-            file: File {
-                path: absolute(&path)?,
-                name: verified.name.clone(),
-                sha256: Some(verified.sha256.clone()),
-            },
+            file: file.clone(),
             module,
             settings: Value::Object(settings.clone()).to_string(),
             filter: filter.clone(),
@@ -108,6 +104,45 @@ pub(super) async fn run(context: &Context<'_>, places: &Places, args: Args) -> R
         "plugin {}: {totals}",
         verified.name
     )))
+}
+
+/// The settings of a file, if one is named, and whether the plugin takes them: each rule would fail for
+/// the same reason otherwise.
+async fn settings(places: &Places, named: Option<&str>, file: &File) -> Result<Map<String, Value>> {
+    let described = describe(file.clone()).await;
+    let Some(named) = named else {
+        // What cannot describe itself is tested as it is.
+        let schema = described.map(|description| description.schema);
+        let problems = schema.map(|schema| schema::check(&schema, &json!({})));
+        return match problems.unwrap_or_default().first() {
+            None => Ok(Map::new()),
+            Some(problem) => Err(CliError::plain(format!(
+                "plugin {}: {}: {}",
+                file.name, problem.key, problem.message
+            ))
+            .hint("name a TOML file that says it with --settings")),
+        };
+    };
+    let path = places.path(named);
+    if let Err(error) = std::fs::metadata(&path) {
+        return Err(CliError::file("read", &path, &error));
+    }
+    let slot = micro_profile::settings(&path, &file.name, &places.profiles)
+        .map_err(|error| CliError::plain(error.to_string()))?;
+    let problems = schema::check(&described?.schema, &Value::Object(slot.settings.clone()));
+    if problems.is_empty() {
+        return Ok(slot.settings);
+    }
+    let lines = problems.iter().map(|problem| {
+        let at = slot.locate(&problem.key);
+        format!("{at}: {}: {}", problem.key, problem.message)
+    });
+    Err(
+        CliError::plain(lines.collect::<Vec<_>>().join("\n")).hint(format!(
+            "`micro plugin inspect {}` lists the settings that it takes",
+            file.name
+        )),
+    )
 }
 
 fn as_table(all: &[Ran], totals: &str) -> Output {

@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use micro_plugin_api::registry::{Change, Endpoint, Filter, Node, Service};
+use crate::registry::{Change, Endpoint, Filter, Node, Service};
 
 /// Domain, name and version: what a service is known by, and the order of lists.
 type Key = Arc<(String, String, String)>;

@@ -8,12 +8,12 @@ use std::{
 };
 
 use futures::Stream;
-use micro_plugin_api::{
+
+use super::lock;
+use crate::{
     Error, Result,
     registry::{Change, Filter, Service},
 };
-
-use crate::lock::lock;
 
 /// The most changes that are kept for a watcher that does not read.
 const KEPT: usize = 1_024;
