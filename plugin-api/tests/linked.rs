@@ -90,7 +90,7 @@ fn host() -> Host {
     Host::new("notes", "/tmp/notes", "/tmp/notes/logs")
 }
 
-fn open(settings: &str) -> Result<micro_plugin_api::StoreHandle> {
+fn open(settings: &str) -> Result<StoreHandle> {
     // Opening blocks, and must be possible beside a runtime of the caller's.
     let settings = settings.to_owned();
     std::thread::spawn(move || {
