@@ -159,7 +159,8 @@ fn metadata_survives_what_a_release_does_to_a_library() {
     assert_eq!(Loader::inspect(&path).unwrap(), before);
     assert!(place.loader.load(&path, &named()).is_ok());
     assert_eq!(before.name, "zoo");
-    assert_eq!(before.modules, ["store", "blob", "registry", "runtime"]);
+    let modules = ["store", "blob", "stream", "broker", "registry", "runtime"];
+    assert_eq!(before.modules, modules);
     assert_eq!(before.license, "Apache-2.0");
 }
 
