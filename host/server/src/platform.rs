@@ -58,7 +58,7 @@ impl Platform {
         addresses: Addresses,
     ) -> Result<Self, ServerError> {
         match modules.platform_id().await {
-            Ok(id) => tracing::info!(platform = id, "these are the records of this platform"),
+            Ok(id) => tracing::debug!(platform = id, "these are the records of this platform"),
             Err(error) if error.code() == Code::CONFLICT => {
                 return Err(ServerError::UnfinishedCopy(error));
             }
