@@ -321,7 +321,7 @@ fn a_plugin_that_cannot_be_opened_is_one_line_with_file_line_and_key() {
         ),
         (
             "extends = 'test'\n[store]\nplugin = 'zoo'\nopen = 'hang'\n",
-            "HOME/mine.toml:3: store: plugin zoo: not open after 5 s; ",
+            "HOME/mine.toml:3: store: plugin zoo: not open after 30 s; ",
             "",
         ),
     ] {

@@ -210,7 +210,7 @@ pub enum LoadError {
         reason: String,
     },
     /// It did not open in time.
-    #[error("plugin {plugin}: not open after {} s; see that what it connects to answers, or allow it more time", deadline.as_secs_f32())]
+    #[error("plugin {plugin}: not open after {} s; see that what it connects to answers, and try again", deadline.as_secs_f32())]
     OpenTimeout {
         /// The plugin.
         plugin: String,

@@ -6,13 +6,17 @@ use std::{
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-use micro_loader::{Instance, Library, LoadError, LoadOptions, Loader, OPEN_DEADLINE};
+use micro_loader::{Instance, Library, LoadError, LoadOptions, Loader};
 use micro_plugin_api::Host;
 use micro_profile::{Location, Module, Profile, Slot};
 
 use crate::{OpenError, Places, blocking, live::Handle, shutdown};
+
+/// How long a plugin may take to open: what was written before a crash is read again then.
+const OPEN: Duration = Duration::from_secs(30);
 
 /// What makes an instance the same as another one. Its `Debug` output leaves the settings out, which
 /// may be secret.
@@ -232,7 +236,7 @@ impl Opener {
             self.places.state.join("plugins").join(&plugin),
             self.places.logs(),
         );
-        let instance = library.open(&settings, host, OPEN_DEADLINE).await?;
+        let instance = library.open(&settings, host, OPEN).await?;
         Ok(Opened {
             key: Key {
                 plugin,

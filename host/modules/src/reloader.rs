@@ -16,7 +16,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Module, Modules, OpenError, Places, ReloadOptions, Swapped,
+    Module, Modules, OpenError, Places, ReloadOptions, Swapped, blocking,
     instances::{Key, Opener},
     unix_millis,
 };
@@ -189,14 +189,14 @@ impl Reloader {
     ) -> BoxFuture<'a, Result<Vec<Swapped>, ProfileError>> {
         Box::pin(async move {
             let _turn = self.turn.lock().await;
-            let profile = self.read()?;
+            let profile = self.read().await?;
             Ok(self.apply(profile, options).await)
         })
     }
 
     /// Reads the profile, and notes what is wrong with it.
-    fn read(&self) -> Result<Profile, ProfileError> {
-        let read = micro_profile::load(&self.name, &self.search);
+    async fn read(&self) -> Result<Profile, ProfileError> {
+        let read = self.load().await;
         let mut state = self.lock();
         state.error = read.as_ref().err().map(ToString::to_string);
         if let Some(error) = &state.error {
@@ -204,6 +204,12 @@ impl Reloader {
             state.wanted = Wanted::Unreadable(error.clone());
         }
         read
+    }
+
+    /// The profile as it is now. Files are read where it may take its time.
+    async fn load(&self) -> Result<Profile, ProfileError> {
+        let (name, search) = (self.name.clone(), self.search.clone());
+        blocking::off(move || micro_profile::load(&name, &search)).await
     }
 
     async fn apply(&self, profile: Profile, options: &ReloadOptions<'_>) -> Vec<Swapped> {
@@ -277,7 +283,7 @@ impl Reloader {
 
     async fn reload_if_changed(&self) {
         let _turn = self.turn.lock().await;
-        let profile = micro_profile::load(&self.name, &self.search);
+        let profile = self.load().await;
         let now = match &profile {
             Ok(profile) => wanted(self.opener.keys(profile).await),
             Err(error) => Wanted::Unreadable(error.to_string()),
@@ -285,7 +291,7 @@ impl Reloader {
         if self.lock().wanted == now {
             return;
         }
-        let Ok(profile) = self.read() else {
+        let Ok(profile) = self.read().await else {
             return;
         };
         let options = ReloadOptions {

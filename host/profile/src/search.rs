@@ -2,6 +2,8 @@
 
 use std::{
     fmt,
+    fs::{self, File},
+    io::{self, Read as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -10,6 +12,9 @@ use crate::{ProfileError, builtin};
 
 /// Names that have no manifest: what a command line and a service say in `MICRO_PROFILE`.
 pub const RESERVED: [&str; 2] = ["client", "service"];
+
+/// The most bytes of a manifest. Larger ones take the parser seconds.
+const MOST_BYTES: u64 = 256 * 1024;
 
 /// What a variable stands for.
 type Env = dyn Fn(&str) -> Option<String> + Send + Sync;
@@ -86,7 +91,7 @@ impl Search {
     pub fn list(&self) -> Vec<Listed> {
         let mut all = Vec::<Listed>::new();
         for folder in &self.folders {
-            let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+            let entries = fs::read_dir(folder).into_iter().flatten().flatten();
             let mut names: Vec<String> = entries
                 .filter_map(|entry| entry.file_name().into_string().ok())
                 .filter_map(|file| file.strip_suffix(".toml").map(str::to_owned))
@@ -223,8 +228,8 @@ pub(crate) fn read(path: PathBuf) -> Result<Found, ProfileError> {
         path: path.clone(),
         source,
     };
-    let text = std::fs::read_to_string(&path).map_err(failed)?;
-    let identity = std::fs::canonicalize(&path).map_err(failed)?;
+    let identity = fs::canonicalize(&path).map_err(failed)?;
+    let text = text_of(&identity).map_err(failed)?;
     Ok(Found {
         file: path.display().to_string().into(),
         identity: identity.display().to_string(),
@@ -232,4 +237,22 @@ pub(crate) fn read(path: PathBuf) -> Result<Found, ProfileError> {
         paths: vec![path, identity],
         text,
     })
+}
+
+/// The text of a file that is one, and no larger than any manifest is: who follows a profile reads
+/// whatever is put in its place, and must come back from it.
+fn text_of(path: &Path) -> io::Result<String> {
+    // Opening a pipe would wait for who writes into it.
+    let metadata = fs::metadata(path)?;
+    if !metadata.is_file() && !metadata.is_dir() {
+        let text = "it is no regular file";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    }
+    let mut text = String::new();
+    let mut file = File::open(path)?.take(MOST_BYTES + 1);
+    if file.read_to_string(&mut text)? as u64 > MOST_BYTES {
+        let text = format!("it is larger than {} KiB", MOST_BYTES / 1024);
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
+    }
+    Ok(text)
 }

@@ -48,9 +48,11 @@ fn value(inside: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<String
         .strip_prefix(|c: char| c.is_ascii_alphabetic() || c == '_')
         .is_some_and(|rest| rest.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
     if !well_formed {
-        return Err(ExpandError::Malformed(format!(
-            "`${{{inside}}}` is neither ${{VAR}} nor ${{VAR:-default}}"
-        )));
+        // What stands there is not told: it may be part of a secret.
+        return Err(ExpandError::Malformed(
+            "a `${` begins what is neither ${VAR} nor ${VAR:-default}; `$${` is `${` itself"
+                .to_owned(),
+        ));
     }
     match (lookup(name), default) {
         (Some(value), None) => Ok(value),

@@ -383,3 +383,18 @@ fn what_is_not_toml_is_one_line_too() {
         assert_eq!(error.lines().count(), 1, "{error}");
     }
 }
+
+#[test]
+fn what_is_no_manifest_is_not_read_to_its_end() {
+    let manifests = Manifests::new(&[("large.toml", &"#".repeat(300 * 1024))]);
+    let endless = manifests.path().join("endless.toml");
+    std::os::unix::fs::symlink("/dev/zero", &endless).expect("a link");
+    for (name, reason) in [
+        ("large.toml", "it is larger than 256 KiB"),
+        ("endless.toml", "it is no regular file"),
+    ] {
+        let path = manifests.path().join(name);
+        let error = manifests.error(path.to_str().expect("a path"));
+        assert!(error.ends_with(reason), "{error}");
+    }
+}

@@ -9,7 +9,7 @@ use std::{
 
 use micro_plugin_api::{Call, Error, registry::Filter, registry::Service};
 use micro_profile::{Module, Profile};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::{
     SwapError,
@@ -22,9 +22,9 @@ use crate::{
     instances::{Key, Opened, Opener},
 };
 
-/// How often the old one is opened again before its modules are given up.
-const ATTEMPTS: u32 = 3;
-/// How long after each.
+/// For how long the old one is opened again and again before its modules are given up.
+const GIVE_UP: Duration = Duration::from_secs(120);
+/// How long after each attempt.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// What was written through the old instance, and is looked for through the new.
@@ -122,15 +122,16 @@ impl Modules {
             },
             Err(error) => crate::instances::failed(slot, first, error).into(),
         };
-        for attempt in 1..=ATTEMPTS {
+        let began = Instant::now();
+        while began.elapsed() < GIVE_UP {
             match opener.open(old_library.clone(), old_settings.clone()).await {
                 Ok(opened) => {
                     self.fill(opened, &taken, profile).await?;
                     return Err(error);
                 }
+                // One that opened too late holds on to what both need until it is closed.
                 Err(again) => tracing::error!(
-                    attempt,
-                    "cannot open the plugin again that served before: {again}"
+                    "cannot open the plugin again that served before, and go on trying: {again}"
                 ),
             }
             sleep(PAUSE).await;

@@ -2,10 +2,11 @@
 //! for slow polls, the count of panics.
 
 use std::{
+    collections::BTreeMap,
     future::Future,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
@@ -28,12 +29,16 @@ use crate::{
 
 /// A poll that takes longer holds up everything else on its thread.
 const SLOW: Duration = Duration::from_millis(10);
+/// How often a method is warned of: on a busy machine every thread is held up now and then.
+const AGAIN: Duration = Duration::from_secs(60);
 
 /// One opened instance. Every handle and stream of it holds on to it; the last one drops it.
 pub(super) struct Link {
     plugin: String,
     opened: OpenedRecord,
     panics: AtomicU64,
+    /// When each method was warned of last.
+    slow: Mutex<BTreeMap<&'static str, Instant>>,
 }
 
 // SAFETY: it stands for the plugin's `Instance`, which is Send and Sync, and which may be released
@@ -54,6 +59,7 @@ impl Link {
             plugin,
             opened,
             panics: AtomicU64::new(0),
+            slow: Mutex::default(),
         }
     }
 
@@ -76,7 +82,7 @@ impl Link {
         let begun = Instant::now();
         let polled = poll();
         let took = begun.elapsed();
-        if took > SLOW {
+        if took > SLOW && self.is_to_be_told(method, begun) {
             tracing::warn!(
                 plugin = self.plugin,
                 method,
@@ -85,6 +91,17 @@ impl Link {
             );
         }
         polled
+    }
+
+    /// Whether a method has not been warned of for a while.
+    fn is_to_be_told(&self, method: &'static str, now: Instant) -> bool {
+        let mut slow = self.slow.lock().unwrap_or_else(PoisonError::into_inner);
+        let recent = |last: &Instant| now.saturating_duration_since(*last) < AGAIN;
+        if slow.get(method).is_some_and(recent) {
+            return false;
+        }
+        slow.insert(method, now);
+        true
     }
 
     /// Counts and reports a panic of the plugin.

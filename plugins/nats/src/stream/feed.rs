@@ -216,6 +216,8 @@ impl Feed {
         if let Some(reply) = &reply
             && !queue.held(|held| held.is_new(entry.sequence, reply, entry.delivery.times))
         {
+            // It has used up a request: whoever waited waits on.
+            self.state.wanted = self.state.wanted.max(1);
             return;
         }
         let Some((events, noted)) = self.open(&entry).await else {
