@@ -189,21 +189,22 @@ impl Reloader {
     ) -> BoxFuture<'a, Result<Vec<Swapped>, ProfileError>> {
         Box::pin(async move {
             let _turn = self.turn.lock().await;
-            let profile = self.read().await?;
-            Ok(self.apply(profile, options).await)
+            let profile = self.load().await;
+            self.note(&profile);
+            let profile = profile?;
+            let wanted = wanted(self.opener.keys(&profile).await);
+            Ok(self.apply(profile, wanted, options).await)
         })
     }
 
-    /// Reads the profile, and notes what is wrong with it.
-    async fn read(&self) -> Result<Profile, ProfileError> {
-        let read = self.load().await;
+    /// Notes what is wrong with the profile that was read.
+    fn note(&self, read: &Result<Profile, ProfileError>) {
         let mut state = self.lock();
         state.error = read.as_ref().err().map(ToString::to_string);
         if let Some(error) = &state.error {
             tracing::error!("the profile cannot be read, and what serves serves on: {error}");
             state.wanted = Wanted::Unreadable(error.clone());
         }
-        read
     }
 
     /// The profile as it is now. Files are read where it may take its time.
@@ -212,8 +213,12 @@ impl Reloader {
         blocking::off(move || micro_profile::load(&name, &search)).await
     }
 
-    async fn apply(&self, profile: Profile, options: &ReloadOptions<'_>) -> Vec<Swapped> {
-        let wanted = wanted(self.opener.keys(&profile).await);
+    async fn apply(
+        &self,
+        profile: Profile,
+        wanted: Wanted,
+        options: &ReloadOptions<'_>,
+    ) -> Vec<Swapped> {
         self.lock().wanted = wanted;
         let outcome = self.modules.apply(&profile, &self.opener, options).await;
         let mut state = self.lock();
@@ -291,14 +296,15 @@ impl Reloader {
         if self.lock().wanted == now {
             return;
         }
-        let Ok(profile) = self.read().await else {
+        self.note(&profile);
+        let Ok(profile) = profile else {
             return;
         };
         let options = ReloadOptions {
             copy: false,
             progress: &|_| {},
         };
-        self.apply(profile, &options).await;
+        self.apply(profile, now, &options).await;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

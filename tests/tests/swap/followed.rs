@@ -3,8 +3,7 @@
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
-    fs::{self, OpenOptions},
-    io::Write as _,
+    fs,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Duration,
@@ -18,6 +17,8 @@ use micro_plugin_api::{
 use micro_profile::Search;
 use micro_tests::program;
 use tempfile::TempDir;
+
+use crate::replace;
 
 /// A table of a user.
 pub(crate) const TABLE: Table<'static> = Table::new("micro", "things");
@@ -96,13 +97,7 @@ impl Followed {
     /// Puts a new build of a plugin in the place of its library.
     pub(crate) fn rebuild(&self, plugin: &str) {
         let path = self.folder.path().join(format!("libmicro_{plugin}.so"));
-        let new = path.with_extension("new");
-        fs::copy(&path, &new).unwrap();
-        // What stands behind the sections of a library means nothing to anybody.
-        let mut file = OpenOptions::new().append(true).open(&new).unwrap();
-        file.write_all(b"built again").unwrap();
-        drop(file);
-        fs::rename(new, path).unwrap();
+        replace::with_new_build(&path);
     }
 
     /// Applies the profile as it is now.
@@ -167,8 +162,5 @@ fn write(path: &Path, slots: &BTreeMap<&'static str, String>) {
     for (slot, choice) in slots {
         writeln!(text, "[{slot}]\n{choice}\n").unwrap();
     }
-    // Whole or not at all: somebody may be following it.
-    let new = path.with_extension("new");
-    fs::write(&new, text).unwrap();
-    fs::rename(new, path).unwrap();
+    replace::with_text(path, &text);
 }

@@ -7,6 +7,7 @@ mod command_line;
 mod exclusive;
 mod followed;
 mod refusals;
+mod replace;
 mod store;
 mod streams;
 mod under_load;

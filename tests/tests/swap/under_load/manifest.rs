@@ -4,12 +4,13 @@
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
-    fs::{self, OpenOptions},
-    io::Write as _,
+    fs,
     path::{Path, PathBuf},
 };
 
 use micro_tests::program;
+
+use crate::replace;
 
 /// Those that may be built again: each has a library of the test's own.
 const PLUGINS: [&str; 5] = ["memory", "file", "etcd", "nats", "postgres"];
@@ -52,13 +53,7 @@ impl Manifest {
     /// Puts a new build of a plugin in the place of its library.
     pub(super) fn rebuild(&self, plugin: &str) {
         let path = self.home.join(file(plugin));
-        let new = path.with_extension("new");
-        fs::copy(&path, &new).unwrap();
-        // What stands behind the sections of a library means nothing to anybody.
-        let mut file = OpenOptions::new().append(true).open(&new).unwrap();
-        file.write_all(b"built again").unwrap();
-        drop(file);
-        fs::rename(new, path).unwrap();
+        replace::with_new_build(&path);
     }
 
     fn write(&self) -> PathBuf {
@@ -70,11 +65,8 @@ impl Manifest {
             let path = self.home.join(file(plugin));
             writeln!(text, "[plugins.{plugin}]\npath = {path:?}").unwrap();
         }
-        // Whole or not at all: the server follows it.
         let path = self.home.join("own.toml");
-        let new = path.with_extension("new");
-        fs::write(&new, text).unwrap();
-        fs::rename(new, &path).unwrap();
+        replace::with_text(&path, &text);
         path
     }
 }
