@@ -19,7 +19,7 @@
 /// - Each module (`store`, `blob`, `stream`, `broker`, `registry`, `runtime`) has a constructor: a
 ///   function or an async function `(Settings, Host) -> Result<T>`, where `T` implements the module's trait and
 ///   `Settings` implements `Deserialize` (with `deny_unknown_fields`) and `JsonSchema`. Modules
-///   with the same constructor are views of one value.
+///   with the same constructor are views of one value; different ones run beside each other.
 /// - `run` says where calls run: `hop`, the default, on the plugin's own runtime, where they may
 ///   block; `inline` on the caller's thread, for code that never does. `except` names the methods
 ///   that run the other way.
@@ -135,6 +135,7 @@ macro_rules! __export_plugin {
 
             impl $crate::__abi::plugin::Exported for Export {
                 const NAME: &'static str = $name;
+                const MODULE: &'static str = ::core::module_path!();
                 const MODULES: &'static [&'static str] = FACTS.modules;
                 // This reference is also what keeps the section when the linker drops what
                 // nobody uses.

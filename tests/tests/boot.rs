@@ -29,6 +29,15 @@ fn server_of(manifest: &str) -> ServerBuilder {
 /// What a server that cannot start said: exit code 1 and one line, with the home folder as `HOME`.
 #[track_caller]
 fn refusal(builder: &ServerBuilder) -> String {
+    let [line] = &refusals(builder)[..] else {
+        panic!("not one line");
+    };
+    line.clone()
+}
+
+/// Likewise, in any number of lines.
+#[track_caller]
+fn refusals(builder: &ServerBuilder) -> Vec<String> {
     let Ran {
         code,
         stdout,
@@ -37,8 +46,7 @@ fn refusal(builder: &ServerBuilder) -> String {
     let line = stderr.replace(&builder.home().display().to_string(), "HOME");
     assert_eq!(code, Some(1), "{line}{stdout}");
     assert_eq!(stdout, "");
-    assert_eq!(line.lines().count(), 1, "one line: {line}");
-    line.trim_end().to_owned()
+    line.lines().map(str::to_owned).collect()
 }
 
 #[tokio::test]
@@ -288,11 +296,18 @@ fn a_profile_that_cannot_be_loaded_is_one_line() {
 
 #[test]
 fn a_plugin_that_cannot_be_opened_is_one_line_with_file_line_and_key() {
+    let missing = refusals(&server_of("[store]\nplugin = 'memory'\n"));
     assert_eq!(
-        refusal(&server_of("[store]\nplugin = 'memory'\n")),
-        "profile HOME/mine.toml has no plugin for the module `blob`; add `[blob]` with a `plugin` \
-         to HOME/mine.toml, or extend a profile that has one"
+        missing.first().map(String::as_str),
+        Some(
+            "profile HOME/mine.toml has no plugin for the module `blob`; add `[blob]` with a \
+             `plugin` to HOME/mine.toml, or extend a profile that has one"
+        )
     );
+    for (line, module) in missing.iter().zip(["blob", "registry", "runtime"]) {
+        assert!(line.contains(&format!("`{module}`")), "{line}");
+    }
+    assert_eq!(missing.len(), 3);
     for (text, start, end) in [
         (
             "extends = 'test'\n\n[store]\nplugin = 'memory'\nsize = 3\n",
@@ -334,6 +349,32 @@ fn a_plugin_that_cannot_be_opened_is_one_line_with_file_line_and_key() {
     let line = refusal(&server_of(&pinned));
     let start = "built-in profile test:5: store: plugin memory: the sha256 of ";
     assert!(line.starts_with(start) && line.contains(&zeros), "{line}");
+}
+
+/// Modules are opened beside each other, and all that fail are named.
+#[test]
+fn a_module_that_hangs_keeps_no_other_from_being_opened() {
+    let builder = new_server("").env("MICRO_LOG_LEVEL", "off");
+    let journal = builder.home().join("journal");
+    let text = format!(
+        "extends = 'test'\n[store]\nplugin = 'zoo'\nopen = 'hang'\n[blob]\nplugin = \
+         'zoo'\njournal = {journal:?}\n[registry]\nplugin = 'zoo'\nopen = 'fail'\n"
+    );
+    let path = builder.write("mine.toml", &text);
+    let builder = builder.profile(path);
+    let lines = refusals(&builder);
+    let starts = [
+        "HOME/mine.toml:3: store: plugin zoo: not open after 30 s; ",
+        "HOME/mine.toml:9: registry: plugin zoo: cannot open: ",
+    ];
+    assert_eq!(lines.len(), starts.len(), "{lines:?}");
+    for (line, start) in lines.iter().zip(starts) {
+        assert!(line.starts_with(start), "{line}");
+    }
+    // It was opened, and closed again.
+    let did = fs::read_to_string(journal).unwrap();
+    assert!(did.starts_with("opened for zoo\n"), "{did}");
+    assert!(did.contains("dropped"), "{did}");
 }
 
 #[test]

@@ -39,6 +39,9 @@ pub struct AccessConfig {
     /// Whether namespace `micro` gets the account `admin` with the secret `micro` while it has no
     /// user. On unless told otherwise.
     pub default_admin: bool,
+    /// What the store failed with just now, if it does not answer: nobody waits for it once more
+    /// before the layer is there.
+    pub unanswered: Option<micro_plugin_api::Error>,
 }
 
 impl From<KeySource> for AccessConfig {
@@ -46,6 +49,7 @@ impl From<KeySource> for AccessConfig {
         Self {
             keys,
             default_admin: true,
+            unanswered: None,
         }
     }
 }
@@ -90,10 +94,15 @@ impl Access {
         let hasher = Arc::new(Hasher::new());
         // A store that is down comes back: until then logins and admin calls fail, the rest waits
         // for what it has to read.
-        let (version, signing) = tokio::join!(
-            records.epoch_version(),
-            Signing::open(config.keys, &records)
-        );
+        let known = || config.unanswered.clone().map(RecordError::Store);
+        let version = async {
+            match known() {
+                Some(error) => Err(error),
+                None => records.epoch_version().await,
+            }
+        };
+        let signing = Signing::open(config.keys, &records, known());
+        let (version, signing) = tokio::join!(version, signing);
         let version = match version {
             Err(error) if error.may_pass() => {
                 tracing::warn!("accounts and rules cannot be read from the store yet: {error}");

@@ -3,7 +3,10 @@
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use crate::{KeyError, KeySource, Tokens, records::Records};
+use crate::{
+    KeyError, KeySource, Tokens,
+    records::{RecordError, Records},
+};
 
 /// The signing key is in the store, and could not be read from there so far.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,13 +22,21 @@ pub(crate) struct Signing {
 
 impl Signing {
     /// Reads the key, or makes it. That the store does not answer is no error: see
-    /// [`Signing::retry`].
-    pub(crate) async fn open(source: KeySource, records: &Records) -> Result<Self, KeyError> {
+    /// [`Signing::retry`]. One that is known not to is not asked.
+    pub(crate) async fn open(
+        source: KeySource,
+        records: &Records,
+        unanswered: Option<RecordError>,
+    ) -> Result<Self, KeyError> {
         let signing = Self {
             source,
             tokens: OnceLock::new(),
             problem: Mutex::default(),
         };
+        if let (KeySource::Store(_), Some(error)) = (&signing.source, unanswered) {
+            signing.failed(&error.into());
+            return Ok(signing);
+        }
         match signing.load(records).await {
             Err(error) if !error.may_pass() => Err(error),
             _ => Ok(signing),
@@ -53,10 +64,14 @@ impl Signing {
                 Ok(())
             }
             Err(error) => {
-                *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = error.to_string();
+                self.failed(&error);
                 Err(error)
             }
         }
+    }
+
+    fn failed(&self, error: &KeyError) {
+        *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = error.to_string();
     }
 
     fn problem(&self) -> String {

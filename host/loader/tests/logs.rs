@@ -69,6 +69,12 @@ async fn events_reach_the_hosts_log_tagged_and_filtered() {
     expect(Level::INFO, &parts).await;
     expect(Level::WARN, &["source=\"zoo::gate\"", "a gate is open"]).await;
     expect(Level::INFO, &["plugin=\"zoo\"", "a record of log"]).await;
+    // A library says for debugging what it says for information, or twice.
+    expect(Level::WARN, &["source=\"locks\"", "a lock is WARN"]).await;
+    let lines = EVENTS.lock().unwrap();
+    let of_library = |(_, text): &&(Level, String)| text.contains("a lock is");
+    assert_eq!(lines.iter().filter(of_library).count(), 1);
+    drop(lines);
     // What nobody wants is not even turned into text.
     assert!(!place.journal().contains(&"formatted".to_owned()));
 }

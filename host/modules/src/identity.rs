@@ -53,16 +53,19 @@ impl Modules {
     /// A store that cannot be read, or that another one was being copied into when that ended:
     /// `conflict`.
     pub async fn platform_id(&self) -> Result<String> {
-        let store = self.store();
-        if store.read(&call(), TABLE, COPYING).await?.is_some() {
+        let (store, blob) = (self.store(), self.blob());
+        // Beside each other: either may be down, and then takes its time to say so.
+        let (copying, call) = (blob_key(COPYING), call());
+        let (records, blobs) =
+            tokio::join!(store.read(&call, TABLE, COPYING), blob.read(&call, copying));
+        if records?.is_some() {
             return Err(Error::conflict(
                 "the store holds an unfinished copy of another one: go back to the profile that \
                  was in use, start the server with it, and make the copy again with `micro profile \
                  reload --copy`",
             ));
         }
-        let copying = blob_key(COPYING);
-        if self.blob().read(&call(), copying).await.is_ok() {
+        if blobs.is_ok() {
             return Err(Error::conflict(
                 "the blob store holds an unfinished copy of another one: go back to the profile \
                  that was in use, start the server with it, and make the copy again with `micro \

@@ -6,6 +6,7 @@
 
 mod absent;
 mod blocking;
+mod error;
 mod gate;
 mod health;
 mod identity;
@@ -21,9 +22,10 @@ mod slots;
 mod swappable;
 mod told;
 
+pub use error::OpenError;
 pub use health::ModuleHealth;
 pub use micro_profile::Module;
-pub use open::{OpenError, Places};
+pub use open::Places;
 pub use reload::{Progress, ReloadOptions, SwapError, Swapped};
 pub use reloader::{ModuleStatus, ProfileStatus, Reloader};
 

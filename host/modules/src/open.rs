@@ -1,65 +1,20 @@
-//! From a profile to live modules: each plugin opened once for each set of settings.
+//! From a profile to live modules: each plugin opened once for each set of settings, all of them
+//! beside each other.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
-use micro_loader::LoadError;
+use futures::future::join_all;
 use micro_plugin_api::{BrokerHandle, StreamHandle};
-use micro_profile::{Location, Module, Profile};
+use micro_profile::{Module, Profile, Slot};
 
 use crate::{
-    Modules,
+    Modules, OpenError,
     absent::Absent,
     instances::{Instances, Key, Opener},
     live::{Handle, Live},
     shutdown::Closers,
     slots::Slots,
 };
-
-/// Why the modules of a profile could not be opened.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// Nothing fills a module.
-    #[error(
-        "profile {profile} has no plugin for the module `{module}`; add `[{module}]` with a \
-         `plugin` to {file}, or extend a profile that has one"
-    )]
-    Missing {
-        /// The profile.
-        profile: String,
-        /// Its file.
-        file: String,
-        /// The module.
-        module: Module,
-    },
-
-    /// A plugin cannot be loaded or opened.
-    #[error("{location}: {module}: {source}")]
-    Load {
-        /// The line that says so.
-        location: Location,
-        /// The module, or the key of the setting that is wrong.
-        module: String,
-        /// Why not.
-        source: Box<LoadError>,
-    },
-
-    /// A plugin does not do what is asked of it.
-    #[error(
-        "{location}: plugin {plugin} has no module `{module}`; it offers {}",
-        offers.join(", ")
-    )]
-    NotOffered {
-        /// The line that says so.
-        location: Location,
-        /// The plugin.
-        plugin: String,
-        /// The module.
-        module: Module,
-        /// What the plugin offers.
-        offers: Vec<String>,
-    },
-}
 
 /// Where plugins are found and where they keep things.
 #[derive(Clone, Debug)]
@@ -79,11 +34,12 @@ impl Places {
 }
 
 impl Modules {
-    /// Opens every module of a profile, in the order of [`Module::ALL`]. Modules of one plugin
-    /// with the same settings are views of one instance.
+    /// Opens every module of a profile. Modules of one plugin with the same settings are views of
+    /// one instance. Instances are opened beside each other, so that one which waits for its backend
+    /// keeps no other waiting, and closed in the reverse order of [`Module::ALL`].
     ///
     /// # Errors
-    /// The first module that cannot be opened; what was open by then is closed again.
+    /// Every module that cannot be opened; what was open by then is closed again.
     pub async fn open(profile: &Profile, places: &Places) -> Result<Arc<Self>, OpenError> {
         let opener = Arc::new(Opener::new(places.clone()));
         let instances = Instances::default();
@@ -136,51 +92,99 @@ struct Opening<'a> {
     instances: &'a Instances,
 }
 
+/// An instance that several modules may share.
+struct Shared<'a> {
+    /// What its library and settings are before it is loaded.
+    key: Key,
+    /// The first of its modules, which errors are about.
+    first: (Module, &'a Slot),
+    modules: Vec<Module>,
+}
+
 impl Opening<'_> {
     async fn all(&self) -> Result<Slots, OpenError> {
+        let keys = self.open(self.shared().await?).await?;
         Ok(Slots::new(
-            self.module().await?,
-            self.module().await?,
-            self.optional(no_stream).await?,
-            self.optional(no_broker).await?,
-            self.module().await?,
-            self.module().await?,
+            self.module(&keys)?,
+            self.module(&keys)?,
+            self.optional(&keys, no_stream)?,
+            self.optional(&keys, no_broker)?,
+            self.module(&keys)?,
+            self.module(&keys)?,
         ))
+    }
+
+    /// The instances that there have to be, in the order of their first modules.
+    async fn shared(&self) -> Result<Vec<Shared<'_>>, OpenError> {
+        let required = Module::REQUIRED.into_iter();
+        let lacking = required.filter(|module| !self.profile.slots.contains_key(module));
+        let mut failed: Vec<_> = lacking
+            .map(|module| missing(self.profile, module))
+            .collect();
+        let mut keys = self.opener.keys(self.profile).await;
+        let mut shared = Vec::<Shared<'_>>::new();
+        for (&module, slot) in &self.profile.slots {
+            match keys.remove(&module) {
+                Some(Ok(key)) => match shared.iter_mut().find(|other| other.key == key) {
+                    Some(other) => other.modules.push(module),
+                    None => shared.push(Shared {
+                        key,
+                        first: (module, slot),
+                        modules: vec![module],
+                    }),
+                },
+                Some(Err(error)) => failed.push(error),
+                None => {}
+            }
+        }
+        OpenError::none_of(failed)?;
+        Ok(shared)
+    }
+
+    /// Opens the instances; tells which one each module is of.
+    async fn open(&self, shared: Vec<Shared<'_>>) -> Result<BTreeMap<Module, Key>, OpenError> {
+        let opening = shared.iter().map(|instance| {
+            let (module, slot) = instance.first;
+            self.opener.load_and_open(self.profile, module, slot)
+        });
+        let opened = join_all(opening).await;
+        let (mut keys, mut failed) = (BTreeMap::new(), Vec::new());
+        // In the order of modules, whichever was faster: they are closed in the reverse of it.
+        for (instance, opened) in shared.into_iter().zip(opened) {
+            match opened {
+                Ok(opened) => {
+                    let modules = instance.modules.into_iter();
+                    keys.extend(modules.map(|module| (module, opened.key.clone())));
+                    self.instances.add(opened);
+                }
+                Err(error) => failed.push(error),
+            }
+        }
+        OpenError::none_of(failed)?;
+        Ok(keys)
     }
 
     /// One module that a profile may do without, as those do that were written before it was
     /// thought of.
-    async fn optional<H: Handle>(
+    fn optional<H: Handle>(
         &self,
+        keys: &BTreeMap<Module, Key>,
         absent: impl FnOnce(&Profile) -> Live<H>,
     ) -> Result<Live<H>, OpenError> {
         if self.profile.slots.contains_key(&H::MODULE) {
-            return self.module().await;
+            return self.module(keys);
         }
         Ok(absent(self.profile))
     }
 
-    /// One module, of an instance that is open already or is opened now.
-    async fn module<H: Handle>(&self) -> Result<Live<H>, OpenError> {
-        let Some(slot) = self.profile.slots.get(&H::MODULE) else {
-            return Err(missing(self.profile, H::MODULE));
-        };
-        let key = self.opener.key(self.profile, H::MODULE, slot)?;
-        let view = |key: &Key| {
+    /// One module, of an instance that is open.
+    fn module<H: Handle>(&self, keys: &BTreeMap<Module, Key>) -> Result<Live<H>, OpenError> {
+        let view = || {
+            let slot = self.profile.slots.get(&H::MODULE)?;
+            let key = keys.get(&H::MODULE)?;
             let viewed = self.instances.with(key, |opened| opened.view(slot))?;
             Some(viewed.map(|handle| Live::new(&slot.plugin, Some(key.clone()), handle)))
         };
-        if let Some(live) = view(&key) {
-            return live;
-        }
-        let opened = self
-            .opener
-            .load_and_open(self.profile, H::MODULE, slot)
-            .await?;
-        let live = opened
-            .view(slot)
-            .map(|handle| Live::new(&slot.plugin, Some(opened.key.clone()), handle));
-        self.instances.add(opened);
-        live
+        view().unwrap_or_else(|| Err(missing(self.profile, H::MODULE)))
     }
 }

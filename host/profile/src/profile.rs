@@ -22,7 +22,7 @@ pub enum Module {
 }
 
 impl Module {
-    /// Every module, in the order in which they are opened.
+    /// Every module. They are closed in the reverse of this order.
     pub const ALL: [Self; 6] = [
         Self::Store,
         Self::Blob,

@@ -69,8 +69,8 @@ pub(crate) fn access(config: &ServerConfig, profile: &Profile, secret: &ConfigKe
         (None, Keys::Store) => KeySource::Store(secret.clone()),
     };
     AccessConfig {
-        keys,
         default_admin: !config.disable_admin,
+        ..AccessConfig::from(keys)
     }
 }
 

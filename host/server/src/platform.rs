@@ -1,15 +1,15 @@
 //! What stands behind the doors: modules, access, core services and routes. Booted in this order,
 //! closed in reverse.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use micro_access::Access;
+use micro_access::{Access, AccessConfig};
 use micro_modules::{Modules, Reloader};
 use micro_plugin_api::Code;
 use micro_profile::Profile;
 use micro_route::Routes;
 use micro_services::{CoreServices, Manager};
-use tokio::{runtime::Handle, task::spawn_blocking};
+use tokio::{runtime::Handle, sync::oneshot, task::spawn_blocking, time::timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -22,6 +22,10 @@ use crate::{
     registration::Registration,
     state::State,
 };
+
+/// How long those who wait for the server wait for its records in the registry as well: one that is
+/// down does not keep open doors secret.
+const REGISTERED: Duration = Duration::from_secs(1);
 
 /// A server without doors.
 pub(crate) struct Platform {
@@ -57,13 +61,18 @@ impl Platform {
         state: &State,
         addresses: Addresses,
     ) -> Result<Self, ServerError> {
+        let mut unanswered = None;
         match modules.platform_id().await {
             Ok(id) => tracing::debug!(platform = id, "these are the records of this platform"),
             Err(error) if error.code() == Code::CONFLICT => {
                 return Err(ServerError::UnfinishedCopy(error));
             }
             // It gets one when it is asked for.
-            Err(error) => tracing::warn!("cannot read the platform's id: {error}"),
+            Err(error) => {
+                tracing::warn!("cannot read the platform's id: {error}");
+                let is_down = matches!(error.code(), Code::UNAVAILABLE | Code::DEADLINE);
+                unanswered = is_down.then_some(error);
+            }
         }
         let reloader = Reloader::new(
             modules.clone(),
@@ -72,7 +81,10 @@ impl Platform {
             places::plugins(config, state),
         );
         let config_key = places::config_key(config, profile).load()?;
-        let access = places::access(config, profile, &config_key);
+        let access = AccessConfig {
+            unanswered,
+            ..places::access(config, profile, &config_key)
+        };
         let access = Access::open(modules.clone(), access).await?;
         let manager = Manager::new(
             modules.clone(),
@@ -145,20 +157,27 @@ impl Platform {
         drain: &CancellationToken,
         serving: impl FnOnce() -> Result<T, ServerError>,
     ) -> Result<(), ServerError> {
-        self.registration.register().await;
+        let (told, registered) = oneshot::channel();
+        let renewal = tokio::spawn({
+            let (registration, stop) = (self.registration.clone(), drain.clone());
+            async move {
+                registration.register().await;
+                // Nobody waits for it any more if that took long.
+                let _ = told.send(());
+                registration.renew(stop).await;
+            }
+        });
         let restoring = tokio::spawn({
             let manager = self.manager.clone();
             async move { manager.restore().await }
         });
         let health = self.modules.watch_health();
-        let renewal = tokio::spawn({
-            let (registration, stop) = (self.registration.clone(), drain.clone());
-            async move { registration.renew(stop).await }
-        });
         let following = tokio::spawn({
             let (reloader, stop) = (self.reloader.clone(), stop.clone());
             async move { reloader.follow(stop).await }
         });
+        // Whoever is told where the doors are finds the core services, too.
+        let _ = timeout(REGISTERED, registered).await;
         let served = serving();
         if served.is_ok() {
             stop.cancelled().await;

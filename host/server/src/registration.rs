@@ -30,6 +30,9 @@ const DOMAIN: &str = "micro";
 /// Their version.
 const VERSION: &str = "latest";
 
+/// Why they are not there before the first attempt.
+const NOT_YET: &str = "not registered yet";
+
 /// The records of this server's core services.
 pub(crate) struct Registration {
     modules: Arc<Modules>,
@@ -62,7 +65,7 @@ impl Registration {
         Self {
             modules,
             records,
-            error: Mutex::new(Some("not registered yet".to_owned())),
+            error: Mutex::new(Some(NOT_YET.to_owned())),
         }
     }
 
@@ -86,10 +89,13 @@ impl Registration {
         let failed = join_all(registered).await.into_iter().find_map(Result::err);
         let error = failed.map(|error| format!("cannot register the core services: {error}"));
         let mut last = self.error.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(error) = &error
-            && last.as_ref() != Some(error)
-        {
-            tracing::warn!("{error}");
+        let was_failing = last.as_ref().is_some_and(|last| last != NOT_YET);
+        match &error {
+            // Said once: an outage is full of attempts.
+            Some(error) if was_failing => tracing::debug!("{error}"),
+            Some(error) => tracing::warn!("{error}"),
+            None if was_failing => tracing::info!("the core services are registered"),
+            None => {}
         }
         *last = error;
     }

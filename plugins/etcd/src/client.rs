@@ -70,7 +70,8 @@ impl Etcd {
             prefix: settings.prefix,
         });
         let probe = Call::default().with_timeout(PROBE);
-        if let Err(failure) = etcd.probe(&probe).await {
+        // One that is down need not be waited for: it is connected to when it is there.
+        if let Err(failure) = etcd.probe(&probe, Duration::ZERO).await {
             if failure.is_answer() {
                 return Err(failure.into());
             }
@@ -87,22 +88,36 @@ impl Etcd {
 
     /// Whether etcd could answer now.
     pub(crate) async fn health(&self, call: &Call) -> Result<()> {
-        Ok(self.probe(call).await?)
+        Ok(self.probe(call, PATIENCE).await?)
     }
 
-    async fn probe(&self, call: &Call) -> Result<(), Failure> {
+    async fn probe(&self, call: &Call, patience: Duration) -> Result<(), Failure> {
         let key = names::folder([self.prefix.as_str()]);
-        self.run(call, Repeat::Always, |mut clients| {
+        let work = |mut clients: Clients| {
             let key = key.clone();
             async move { clients.kv.get(key, None).await.map(drop) }
-        })
-        .await
+        };
+        self.run_for(patience, call, Repeat::Always, work).await
     }
 
     /// Does something with a member, and again with the next one when that one fails, until the
     /// call's deadline or `timeout_ms`, whichever is earlier.
     pub(crate) async fn run<T, F>(
         &self,
+        call: &Call,
+        repeat: Repeat,
+        work: impl Fn(Clients) -> F + Send,
+    ) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, etcd_client::Error>> + Send,
+    {
+        self.run_for(PATIENCE, call, repeat, work).await
+    }
+
+    /// Does it, and for so long again while etcd cannot be reached; with each member once at least.
+    async fn run_for<T, F>(
+        &self,
+        patience: Duration,
         call: &Call,
         repeat: Repeat,
         work: impl Fn(Clients) -> F + Send,
@@ -152,7 +167,7 @@ impl Etcd {
             let wait = backoff.next();
             let now = Instant::now();
             let tried_all = tried >= self.members.len();
-            if now + wait >= deadline || (tried_all && now >= begun + PATIENCE) {
+            if now + wait >= deadline || (tried_all && now >= begun + patience) {
                 return Err(failure.by(call));
             }
             sleep(wait).await;

@@ -83,6 +83,17 @@ impl Zoo {
         log::info!("a record of log");
         tracing::debug!(value = ?Shown(self), "nobody wants this");
         log::debug!("nor this: {:?}", Shown(self));
+        // As a library does that the zoo is linked with.
+        for level in [log::Level::Info, log::Level::Warn, log::Level::Warn] {
+            log::logger().log(
+                &log::Record::builder()
+                    .level(level)
+                    .target("locks")
+                    .module_path(Some("locks::key"))
+                    .args(format_args!("a lock is {level}"))
+                    .build(),
+            );
+        }
     }
 }
 

@@ -56,7 +56,8 @@ pub(super) async fn run(
                 }
                 Event::Changes(batch) => match follower.apply(batch) {
                     Ok(in_step) => {
-                        if in_step {
+                        if in_step && pause > FIRST_PAUSE {
+                            tracing::info!("the registry is watched again");
                             pause = FIRST_PAUSE;
                         }
                         continue;
@@ -118,10 +119,13 @@ impl Watch {
 }
 
 fn rest(pause: &mut Duration, error: &str) -> Watch {
-    tracing::warn!(
-        retry_in_ms = pause.as_millis(),
-        "cannot watch the registry, routing by what it said last: {error}"
-    );
+    const TROUBLE: &str = "cannot watch the registry, routing by what it said last";
+    // Said once: an outage is full of attempts.
+    if *pause == FIRST_PAUSE {
+        tracing::warn!("{TROUBLE}: {error}");
+    } else {
+        tracing::debug!(retry_in_ms = pause.as_millis(), "{TROUBLE}: {error}");
+    }
     let until = Instant::now() + *pause;
     *pause = (*pause * 2).min(LONGEST_PAUSE);
     Watch::Resting(until)

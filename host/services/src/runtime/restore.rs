@@ -34,6 +34,7 @@ impl Manager {
             );
         }
         let mut keeper = Keeper::new(self);
+        let mut is_told = false;
         loop {
             // First the lease: what this server ran is its own from then on, or another's already.
             let restored = match &mut keeper {
@@ -45,8 +46,16 @@ impl Manager {
                 failed => failed,
             };
             let Err(error) = restored else { break };
-            tracing::error!(%error, "cannot bring services back yet");
+            if is_told {
+                tracing::debug!(%error, "still cannot bring services back");
+            } else {
+                tracing::error!(%error, "cannot bring services back yet; trying again");
+            }
+            is_told = true;
             tokio::time::sleep(RETRY).await;
+        }
+        if is_told {
+            tracing::info!("services are brought back");
         }
         if let Some(keeper) = keeper {
             self.0.keeping.begin(&self.0.background, keeper);

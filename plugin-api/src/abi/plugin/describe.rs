@@ -44,6 +44,8 @@ pub struct Facts {
 /// What `export_plugin!` implements.
 pub trait Exported: 'static {
     const NAME: &'static str;
+    /// Where it was written: a path in the plugin's own crate.
+    const MODULE: &'static str;
     const MODULES: &'static [&'static str];
     const METADATA: &'static [u8];
     const RUN: RunMode;

@@ -6,6 +6,7 @@ use std::{
     panic::{self, PanicHookInfo},
     sync::OnceLock,
     thread,
+    time::Instant,
 };
 
 use tracing_core::{
@@ -14,6 +15,7 @@ use tracing_core::{
     span,
 };
 
+use super::voices::Voices;
 use crate::abi::{
     guard,
     host::program,
@@ -22,6 +24,7 @@ use crate::abi::{
 
 struct Sink {
     plugin: &'static str,
+    voices: Voices,
     table: &'static LogTable,
 }
 
@@ -29,7 +32,9 @@ static SINK: OnceLock<Sink> = OnceLock::new();
 
 /// Sends the logs of this library to the host, from its first open on. A plugin that is linked
 /// into the host's own program shares these things with it, and is left alone.
-pub(super) fn forward(plugin: &'static str, host: HostRecord) {
+///
+/// `module` is a path in the plugin's own crate.
+pub(super) fn forward(plugin: &'static str, module: &'static str, host: HostRecord) {
     if host.program == program() {
         return;
     }
@@ -39,7 +44,12 @@ pub(super) fn forward(plugin: &'static str, host: HostRecord) {
     else {
         return;
     };
-    if SINK.set(Sink { plugin, table }).is_err() {
+    let sink = Sink {
+        plugin,
+        voices: Voices::new(module),
+        table,
+    };
+    if SINK.set(sink).is_err() {
         return;
     }
     panic::set_hook(Box::new(report));
@@ -50,8 +60,19 @@ pub(super) fn forward(plugin: &'static str, host: HostRecord) {
     }
 }
 
-fn enabled(level: u32) -> bool {
-    SINK.get().is_some_and(|sink| (sink.table.enabled)(level))
+/// Whether the host wants what `module` says at a level.
+fn enabled(level: u32, module: &str) -> bool {
+    let wanted = |sink: &Sink| (sink.table.enabled)(sink.voices.level(level, module));
+    SINK.get().is_some_and(wanted)
+}
+
+/// Sends what `module` says, if the host wants it.
+fn tell(level: u32, module: &str, target: &str, text: &str) {
+    let Some(sink) = SINK.get() else { return };
+    let told = sink.voices.of_text(level, module, text, Instant::now());
+    if (sink.table.enabled)(told) {
+        send(told, target, text);
+    }
 }
 
 fn send(level: u32, target: &str, text: &str) {
@@ -79,16 +100,23 @@ fn report(info: &PanicHookInfo<'_>) {
 
 /// The levels as they cross: 1 error, 2 warn, 3 info, 4 debug, 5 trace.
 const ERROR: u32 = 1;
+pub(super) const INFO: u32 = 3;
+pub(super) const DEBUG: u32 = 4;
 
 fn level(level: &tracing_core::Level) -> u32 {
     use tracing_core::Level;
     match *level {
         Level::ERROR => ERROR,
         Level::WARN => 2,
-        Level::INFO => 3,
-        Level::DEBUG => 4,
+        Level::INFO => INFO,
+        Level::DEBUG => DEBUG,
         Level::TRACE => 5,
     }
+}
+
+/// Where an event comes from.
+fn module<'a>(metadata: &'a Metadata<'_>) -> &'a str {
+    metadata.module_path().unwrap_or(metadata.target())
 }
 
 struct Forwarder;
@@ -108,7 +136,7 @@ impl Subscriber for Forwarder {
     }
 
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.is_event() && enabled(level(metadata.level()))
+        metadata.is_event() && enabled(level(metadata.level()), module(metadata))
     }
 
     fn event(&self, event: &Event<'_>) {
@@ -116,7 +144,8 @@ impl Subscriber for Forwarder {
         event.record(&mut text);
         let metadata = event.metadata();
         text.message.push_str(&text.fields);
-        send(level(metadata.level()), metadata.target(), &text.message);
+        let level = level(metadata.level());
+        tell(level, module(metadata), metadata.target(), &text.message);
     }
 
     // Spans do not cross: none is ever enabled.
@@ -131,16 +160,14 @@ impl Subscriber for Forwarder {
 
 impl log::Log for Forwarder {
     fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
-        enabled(metadata.level() as u32)
+        enabled(metadata.level() as u32, metadata.target())
     }
 
     fn log(&self, record: &log::Record<'_>) {
-        if log::Log::enabled(self, record.metadata()) {
-            send(
-                record.level() as u32,
-                record.target(),
-                &record.args().to_string(),
-            );
+        let module = record.module_path().unwrap_or(record.target());
+        let level = record.level() as u32;
+        if enabled(level, module) {
+            tell(level, module, record.target(), &record.args().to_string());
         }
     }
 

@@ -12,6 +12,7 @@ mod open;
 mod run;
 mod settings;
 mod store;
+mod voices;
 
 pub use checks::{check_capabilities, check_methods};
 pub use describe::{Exported, Facts, Plugin, json_length, json_write};

@@ -1,4 +1,5 @@
-//! Opening an instance: settings are read, the author's constructors run, their modules are kept.
+//! Opening an instance: settings are read, the author's constructors run beside each other, their
+//! modules are kept.
 
 use std::{
     any::{Any, TypeId},
@@ -7,6 +8,7 @@ use std::{
 };
 
 use abi_stable::std_types::{RErr, ROk, RResult, RStr};
+use futures::future::{self, LocalBoxFuture};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::runtime::Runtime;
@@ -39,8 +41,8 @@ pub trait Opening<How> {
     /// The author's type.
     type Plugin: Send + Sync + 'static;
 
-    /// Waits for it.
-    fn finish(self, runtime: &Runtime) -> Result<Self::Plugin>;
+    /// It, once it is there.
+    fn finish(self) -> LocalBoxFuture<'static, Result<Self::Plugin>>;
 }
 
 /// Marks a constructor that is a plain function.
@@ -51,31 +53,41 @@ pub enum Later {}
 impl<P: Send + Sync + 'static> Opening<Now> for Result<P> {
     type Plugin = P;
 
-    fn finish(self, _: &Runtime) -> Result<P> {
-        self
+    fn finish(self) -> LocalBoxFuture<'static, Self> {
+        Box::pin(future::ready(self))
     }
 }
 
 impl<P, F> Opening<Later> for F
 where
     P: Send + Sync + 'static,
-    F: Future<Output = Result<P>>,
+    F: Future<Output = Result<P>> + 'static,
 {
     type Plugin = P;
 
-    fn finish(self, runtime: &Runtime) -> Result<P> {
-        runtime.block_on(self)
+    fn finish(self) -> LocalBoxFuture<'static, Result<P>> {
+        Box::pin(self)
     }
 }
+
+/// What a constructor made.
+type Made = Arc<dyn Any + Send + Sync>;
+
+/// Makes a module of it.
+type Keep = fn(Made, &mut Modules) -> Result<()>;
 
 /// Opens the modules of one instance, for the code that `export_plugin!` expands to.
 pub struct Opener<'a> {
     settings: &'a str,
     host: &'a Host,
     runtime: &'a Runtime,
-    /// What each constructor made. One that is named for several modules runs once.
-    opened: Vec<(TypeId, Arc<dyn Any + Send + Sync>)>,
-    modules: Modules,
+    /// The constructors. One that is named for several modules runs once.
+    constructors: Vec<TypeId>,
+    /// What each of them is making.
+    making: Vec<LocalBoxFuture<'static, Result<Made>>>,
+    made: Vec<Result<Made>>,
+    /// The modules that what a constructor made is to be.
+    wanted: Vec<(TypeId, Keep)>,
 }
 
 macro_rules! module {
@@ -88,7 +100,11 @@ macro_rules! module {
             R: Opening<How>,
             R::Plugin: $contract,
         {
-            self.modules.$method = Some($handle::from(self.instance(constructor)?));
+            self.begin(constructor)?;
+            self.wanted.push((TypeId::of::<F>(), |made, modules| {
+                modules.$method = Some($handle::from(whole::<R::Plugin>(made)?));
+                Ok(())
+            }));
             Ok(())
         }
     };
@@ -102,27 +118,48 @@ impl Opener<'_> {
     module!(registry, Registry, RegistryHandle);
     module!(runtime, crate::Runtime, RuntimeHandle);
 
-    fn instance<F, S, R, How>(&mut self, constructor: F) -> Result<Arc<R::Plugin>>
+    fn begin<F, S, R, How>(&mut self, constructor: F) -> Result<()>
     where
         F: FnOnce(S, Host) -> R + 'static,
         S: DeserializeOwned + JsonSchema,
         R: Opening<How>,
     {
         let id = TypeId::of::<F>();
-        if let Some((_, instance)) = self.opened.iter().find(|(opened, _)| *opened == id) {
-            return Arc::clone(instance)
-                .downcast()
-                .map_err(|_| Error::internal("one constructor made two types"));
+        if self.constructors.contains(&id) {
+            return Ok(());
         }
         let settings = settings::read::<S>(self.settings)?;
-        let opening = {
+        let making = {
             let _entered = self.runtime.enter();
-            constructor(settings, self.host.clone())
+            constructor(settings, self.host.clone()).finish()
         };
-        let instance = Arc::new(opening.finish(self.runtime)?);
-        self.opened.push((id, instance.clone()));
-        Ok(instance)
+        self.constructors.push(id);
+        self.making.push(Box::pin(async move {
+            let made: Made = Arc::new(making.await?);
+            Ok(made)
+        }));
+        Ok(())
     }
+
+    /// Waits for all that is being made, beside each other: what one of them waits for keeps no
+    /// other waiting. The first error in their order is that of the instance.
+    fn finish(&mut self, modules: &mut Modules) -> Result<()> {
+        let making = std::mem::take(&mut self.making);
+        self.made = self.runtime.block_on(future::join_all(making));
+        for (id, keep) in &self.wanted {
+            let mut all = self.constructors.iter().zip(&self.made);
+            if let Some((_, made)) = all.find(|(constructor, _)| *constructor == id) {
+                keep(made.clone()?, modules)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a constructor made, as what it is.
+fn whole<P: Send + Sync + 'static>(made: Made) -> Result<Arc<P>> {
+    made.downcast()
+        .map_err(|_| Error::internal("one constructor made two types"))
 }
 
 pub(super) extern "C" fn open<E: Exported>(
@@ -131,7 +168,7 @@ pub(super) extern "C" fn open<E: Exported>(
     services: HostRecord,
 ) -> RResult<OpenedRecord, ErrorRecord> {
     let opened = guard::contain(|| {
-        logs::forward(E::NAME, services);
+        logs::forward(E::NAME, E::MODULE, services);
         let host: HostDocument = serde_json::from_str(host.as_str())
             .map_err(|error| Error::internal(format!("the host's document: {error}")))?;
         let host = Host::new(host.plugin, host.state_dir, host.logs_dir);
@@ -140,17 +177,21 @@ pub(super) extern "C" fn open<E: Exported>(
             settings: settings.as_str(),
             host: &host,
             runtime: &runtime,
-            opened: Vec::new(),
-            modules: Modules::default(),
+            constructors: Vec::new(),
+            making: Vec::new(),
+            made: Vec::new(),
+            wanted: Vec::new(),
         };
-        let outcome = guard::contain(|| E::open(&mut opener)).flatten();
-        let Opener {
-            opened, modules, ..
-        } = opener;
+        let mut modules = Modules::default();
+        let outcome = guard::contain(|| {
+            E::open(&mut opener)?;
+            opener.finish(&mut modules)
+        })
+        .flatten();
         {
             // The handles share what is in here: this drops only what a failure left over.
             let _entered = runtime.enter();
-            drop(opened);
+            drop(opener);
         }
         // The instance is made in any case: it knows how to drop modules.
         let instance = Instance::new(modules, runtime, E::RUN, E::EXCEPT);

@@ -1,6 +1,12 @@
 //! How the client connects: who it is, whom it trusts, and how patient it is.
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::Path,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use async_nats::{ClientError, ConnectOptions, Event};
 use micro_plugin_api::{Error, Result};
@@ -17,6 +23,8 @@ const PING: Duration = Duration::from_secs(5);
 const PAUSE_MOST: Duration = Duration::from_secs(1);
 /// How many messages the client may hold for a subscription until its task has had a turn.
 const AHEAD: usize = 1 << 16;
+/// How many reasons are told of one outage.
+const SAID_MOST: usize = 4;
 /// How many commands the client may hold that are not sent yet.
 const COMMANDS: usize = 1_024;
 
@@ -25,7 +33,7 @@ pub(super) fn build(
     name: &str,
     changed: watch::Sender<Link>,
 ) -> Result<ConnectOptions> {
-    let changed = Arc::new(changed);
+    let teller = Teller::new(name, changed);
     let mut options = ConnectOptions::new()
         .name(format!("micro {name}"))
         .retry_on_initial_connect()
@@ -37,7 +45,7 @@ pub(super) fn build(
         .client_capacity(COMMANDS)
         .reconnect_delay_callback(pause)
         .event_callback(move |event| {
-            note(&changed, &event);
+            teller.note(&event);
             std::future::ready(())
         });
     if let Some(path) = &settings.credentials {
@@ -105,39 +113,69 @@ fn pause(attempt: usize) -> Duration {
 }
 
 /// Keeps what the client tells, and logs what a person should know.
-fn note(changed: &watch::Sender<Link>, event: &Event) {
-    match event {
-        Event::Connected => {
-            tracing::info!("connected to NATS");
-            changed.send_modify(|link| {
-                link.changes += 1;
-                link.problem = None;
-            });
+struct Teller {
+    /// What the connection is for.
+    name: String,
+    changed: watch::Sender<Link>,
+    /// Why there is none, as was said since there was one.
+    said: Mutex<BTreeSet<String>>,
+}
+
+impl Teller {
+    fn new(name: &str, changed: watch::Sender<Link>) -> Self {
+        Self {
+            name: name.to_owned(),
+            changed,
+            said: Mutex::default(),
         }
-        Event::Disconnected => {
-            tracing::warn!("the connection to NATS is lost; connecting again");
-            changed.send_modify(|link| {
-                link.changes += 1;
-                link.losses += 1;
-            });
-        }
-        Event::ClientError(ClientError::Other(problem)) => {
-            let is_new = changed.borrow().problem.as_ref() != Some(problem);
-            if is_new {
-                tracing::warn!(problem, "cannot connect to NATS; trying again");
-                changed.send_if_modified(|link| {
+    }
+
+    fn note(&self, event: &Event) {
+        let name = &self.name;
+        match event {
+            Event::Connected => {
+                tracing::info!("connected to NATS for the {name}");
+                self.said().clear();
+                self.changed.send_modify(|link| {
+                    link.changes += 1;
+                    link.problem = None;
+                });
+            }
+            Event::Disconnected => {
+                tracing::warn!("the connection to NATS for the {name} is lost; connecting again");
+                self.changed.send_modify(|link| {
+                    link.changes += 1;
+                    link.losses += 1;
+                });
+            }
+            Event::ClientError(ClientError::Other(problem)) => {
+                // An outage has one or two faces, which take turns.
+                let mut said = self.said();
+                if said.len() < SAID_MOST && said.insert(problem.clone()) {
+                    tracing::warn!(
+                        problem,
+                        "cannot connect to NATS for the {name}; trying again"
+                    );
+                }
+                drop(said);
+                self.changed.send_if_modified(|link| {
                     link.problem = Some(problem.clone());
                     false
                 });
             }
+            Event::SlowConsumer(subscription) => {
+                tracing::warn!(
+                    subscription,
+                    "messages came faster than this server could hand them out, and one was dropped"
+                );
+            }
+            event => tracing::debug!(%event, "NATS"),
         }
-        Event::SlowConsumer(subscription) => {
-            tracing::warn!(
-                subscription,
-                "messages came faster than this server could hand them out, and one was dropped"
-            );
-        }
-        event => tracing::debug!(%event, "NATS"),
+    }
+
+    fn said(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        // A panic cannot leave a set of texts half changed.
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
