@@ -1,7 +1,11 @@
 //! A server's life: how it starts, what it says when it cannot, and how it ends. Under `test`, since it is
 //! the same whatever the backends are.
 
-use std::{fs, os::unix::fs::PermissionsExt as _};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    time::{Duration, SystemTime},
+};
 
 use micro_tests::{PATIENCE, Ran, Running, Server, ServerBuilder, wait_for};
 use nix::{
@@ -375,6 +379,25 @@ fn a_module_that_hangs_keeps_no_other_from_being_opened() {
     let did = fs::read_to_string(journal).unwrap();
     assert!(did.starts_with("opened for zoo\n"), "{did}");
     assert!(did.contains("dropped"), "{did}");
+}
+
+/// Copies of builds that nobody loads any more go, and those that are loaded stay.
+#[tokio::test]
+async fn old_copies_of_plugins_are_removed() {
+    let builder = new_server("test");
+    let copies = ".micro/server/cache/plugins";
+    let old = builder.write(&format!("{copies}/{}.so", "0".repeat(64)), "");
+    let file = fs::File::options().write(true).open(&old).unwrap();
+    let yesterday = SystemTime::now() - Duration::from_secs(24 * 3_600);
+    file.set_modified(yesterday).unwrap();
+    let recent = builder.write(&format!("{copies}/{}.so", "1".repeat(64)), "");
+    let server = builder.serve().await;
+    assert!(!old.exists());
+    assert!(recent.exists());
+    let copies = fs::read_dir(server.home().join(copies)).unwrap();
+    let libraries = copies.filter(|copy| copy.as_ref().unwrap().path().extension().is_some());
+    // The one above, and the two of the profile.
+    assert_eq!(libraries.count(), 3);
 }
 
 #[test]

@@ -23,6 +23,7 @@
 //!
 //! This is the only crate of the server that opens a library, or contains `unsafe`.
 
+mod cache;
 mod error;
 mod find;
 mod inspect;

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -20,7 +20,7 @@ use micro_plugin_api::{
 use serde_json::Value;
 
 use crate::{
-    Instance, Listed, LoadError, find, inspect, instance, list,
+    Instance, Listed, LoadError, cache, find, inspect, instance, list,
     stage::{self, Staged},
     verify,
 };
@@ -132,6 +132,12 @@ impl Loader {
     /// an error calls it.
     pub fn hash(plugin: &str, path: &Path) -> Result<String, LoadError> {
         stage::sha256(plugin, path, None)
+    }
+
+    /// Removes the copies that nobody has loaded for an hour, but those with the hashes in `used`;
+    /// tells how many. None is removed that is about to be opened, by whichever process.
+    pub fn prune(&self, used: &BTreeSet<String>) -> usize {
+        cache::prune(&self.cache, used)
     }
 
     /// Loads the library at `path`, after all that can be checked without running it was.

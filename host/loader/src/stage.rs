@@ -10,13 +10,20 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use crate::{LoadError, inspect::MOST_BYTES, verify};
+use crate::{
+    LoadError,
+    cache::{self, Held},
+    inspect::MOST_BYTES,
+    verify,
+};
 
 /// A library in the cache.
 pub(crate) struct Staged {
     pub(crate) path: PathBuf,
     /// Lower-case hexadecimal.
     pub(crate) sha256: String,
+    /// Until it is open.
+    _held: Held,
 }
 
 /// The copy of `path` in `cache`, made unless it is there. Refused if its hash is not `pin`.
@@ -40,11 +47,14 @@ pub(crate) fn stage(
         .mode(0o700)
         .create(cache)
         .map_err(failed(cache))?;
+    let held = cache::hold(cache);
     let target = cache.join(format!("{sha256}.so"));
     // A server starts on a full disk, too: what is there and whole is not written again.
     let is_there = hash_file(&target).is_ok_and(|there| there == sha256)
         && verify::owners(plugin, &target).is_ok();
-    if !is_there {
+    if is_there {
+        cache::touch(&target);
+    } else {
         copy(path, cache, &target).map_err(failed(cache))?;
         if hash_file(&target).map_err(failed(&target))? != sha256 {
             return Err(failed(&target)(io::Error::other(
@@ -55,12 +65,17 @@ pub(crate) fn stage(
     // Others must not be able to exchange the copy between here and its opening.
     let real = fs::canonicalize(&target).map_err(failed(&target))?;
     verify::owners(plugin, &real)?;
-    Ok(Staged { path: real, sha256 })
+    Ok(Staged {
+        path: real,
+        sha256,
+        _held: held,
+    })
 }
 
 /// Copies a file to `target` in `cache`, whole or not at all.
 fn copy(path: &Path, cache: &Path, target: &Path) -> io::Result<()> {
     let mut copy = tempfile::Builder::new()
+        .prefix(cache::UNFINISHED)
         .permissions(Permissions::from_mode(0o600))
         .tempfile_in(cache)?;
     // No more than may be hashed: a file that grows must not fill the disk.

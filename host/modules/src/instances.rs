@@ -1,7 +1,7 @@
 //! The instances of plugins that are open: one for each plugin, settings and build of its library.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt, fs,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
@@ -113,6 +113,12 @@ impl Instances {
             }
         }
         taken
+    }
+
+    /// The hashes of their libraries.
+    fn hashes(&self) -> BTreeSet<String> {
+        let all = self.lock();
+        all.iter().map(|opened| opened.key.sha256.clone()).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Opened>> {
@@ -262,6 +268,15 @@ impl Opener {
         let library = self.load(profile, module, slot).await?;
         let opened = self.open(library, settings(slot)).await;
         opened.map_err(|error| failed(slot, module, error))
+    }
+
+    /// Removes copies of libraries that nobody has used for a while.
+    pub(crate) async fn prune(self: &Arc<Self>, instances: &Instances) {
+        let (opener, used) = (self.clone(), instances.hashes());
+        let removed = blocking::off(move || opener.loader.prune(&used)).await;
+        if removed > 0 {
+            tracing::debug!(removed, "removed copies of plugins that nobody uses");
+        }
     }
 
     /// The folders and files whose change may mean another library.

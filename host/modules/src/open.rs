@@ -50,6 +50,7 @@ impl Modules {
         };
         match opening.all().await {
             Ok(slots) => {
+                opener.prune(&instances).await;
                 let closers = Closers::default();
                 Ok(Self::new(slots, instances, closers, Some(opener)))
             }

@@ -124,6 +124,7 @@ impl Modules {
             }
             self.retire_unused();
         }
+        opener.prune(&self.instances).await;
         outcome
     }
 }
