@@ -96,12 +96,16 @@ pub struct ProfileStatus {
 
 impl ProfileStatus {
     /// Why what serves is not what the profile says: a sentence for each thing, most of them with
-    /// file and line.
+    /// file and line. What concerns several modules, which are of one instance, is said once.
     pub fn problems(&self) -> impl Iterator<Item = &str> {
         let modules = self.modules.iter().map(|module| &module.error);
-        std::iter::once(&self.error)
-            .chain(modules)
-            .filter_map(Option::as_deref)
+        let mut all = Vec::new();
+        for problem in std::iter::once(&self.error).chain(modules).flatten() {
+            if !all.contains(&problem.as_str()) {
+                all.push(problem);
+            }
+        }
+        all.into_iter()
     }
 }
 

@@ -103,6 +103,10 @@ fn a_plugin_is_verified_without_being_run() {
     let other = format!("--sha256={}", "0".repeat(64));
     let said = home.fails(&["plugin", "verify", &file, &other]);
     assert!(said.contains(&sha256), "{said}");
+    assert!(
+        said.contains("--sha256 says") && !said.contains("profile"),
+        "{said}"
+    );
     home.write("text.so", "no library");
     let said = home.fails(&["plugin", "verify", "./text.so"]);
     assert!(said.contains("is not a library"), "{said}");
@@ -124,6 +128,7 @@ fn a_file_that_is_no_good_is_refused_with_what_to_do() {
         (&zoo[..zoo.len() / 2], 0o644, "copy or build it again"),
         (&another_api, 0o644, "version 9.0"),
         (&another_machine, 0o644, "--target"),
+        // What others could have written is not run either, to see which settings it has.
         (&zoo, 0o666, "chmod go-w"),
     ] {
         let home = Home::new();
@@ -131,8 +136,10 @@ fn a_file_that_is_no_good_is_refused_with_what_to_do() {
         let mode = fs::Permissions::from_mode(mode);
         fs::set_permissions(&file, mode).expect("a file of ours");
         let path = file.display().to_string();
-        let said = home.fails(&["plugin", "verify", &path]);
-        assert!(said.contains(words), "{said}");
+        for command in ["verify", "inspect", "test"] {
+            let said = home.fails(&["plugin", command, &path]);
+            assert!(said.contains(words), "{command}: {said}");
+        }
         let profile =
             format!("extends = 'test'\n[blob]\nplugin = 'zoo'\n[plugins.zoo]\npath = '{path}'\n");
         let profile = home.write("bad.toml", profile).display().to_string();

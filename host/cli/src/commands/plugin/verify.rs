@@ -1,11 +1,11 @@
 //! `micro plugin verify`: what a server checks of a library before it runs any of it.
 
-use micro_loader::{LoadOptions, Loader};
+use micro_loader::{LoadError, LoadOptions, Loader};
 use serde_json::json;
 
 use crate::{
     commands::{Outcome, missing},
-    error::Result,
+    error::{CliError, Result},
     plugins::{Places, refused},
     printer::Output,
 };
@@ -31,7 +31,7 @@ pub(super) fn run(places: &Places, args: Args) -> Result<Outcome> {
         sha256: args.sha256,
         ..LoadOptions::default()
     };
-    let verified = Loader::verify(&path, &options).map_err(refused)?;
+    let verified = Loader::verify(&path, &options).map_err(refusal)?;
     let manifest = verified.manifest;
     Ok(match args.output == "json" {
         true => Output::Spaced(json!({
@@ -51,4 +51,21 @@ pub(super) fn run(places: &Places, args: Args) -> Result<Outcome> {
         ]),
     }
     .into())
+}
+
+/// As [`refused`], but for the hash: here it is no profile that pins it.
+fn refusal(error: LoadError) -> CliError {
+    match error {
+        LoadError::Sha256 {
+            plugin,
+            path,
+            expected,
+            found,
+        } => CliError::plain(format!(
+            "plugin {plugin}: the sha256 of {} is {found}, and --sha256 says {expected}",
+            path.display()
+        ))
+        .hint("it is another file than the one that you mean; do not use it before you know why"),
+        other => refused(other),
+    }
 }

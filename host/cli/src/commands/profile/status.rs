@@ -41,12 +41,7 @@ pub(super) async fn run(session: &Session<'_>, args: &Args) -> Result<Outcome> {
         align: Align::SPACES,
         rows,
     }))?;
-    let modules = status.modules.iter().map(|module| &module.error);
-    let problems: Vec<_> = std::iter::once(&status.error)
-        .chain(modules)
-        .filter(|error| !error.is_empty())
-        .cloned()
-        .collect();
+    let problems = problems(&status);
     if !problems.is_empty() {
         let head = "\nNot as the profile says:".to_owned();
         printer.output(&Output::Lines(
@@ -54,6 +49,18 @@ pub(super) async fn run(session: &Session<'_>, args: &Args) -> Result<Outcome> {
         ))?;
     }
     Ok(Output::Nothing.into())
+}
+
+/// What is wrong. What concerns several modules, which are of one instance, is said once.
+fn problems(status: &StatusResponse) -> Vec<String> {
+    let modules = status.modules.iter().map(|module| &module.error);
+    let mut all = Vec::new();
+    for error in std::iter::once(&status.error).chain(modules) {
+        if !error.is_empty() && !all.contains(error) {
+            all.push(error.clone());
+        }
+    }
+    all
 }
 
 fn row(module: &ModuleStatus) -> Vec<String> {
@@ -97,4 +104,27 @@ fn as_json(status: &StatusResponse) -> serde_json::Value {
         "profile": status.profile, "files": status.files, "modules": modules,
         "error": status.error, "reloaded": status.reloaded,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_one_instance_is_said_once() {
+        let module = |error: &str| ModuleStatus {
+            error: error.to_owned(),
+            ..ModuleStatus::default()
+        };
+        let status = StatusResponse {
+            modules: vec![
+                module("mine:4: no"),
+                module("mine:4: no"),
+                module(""),
+                module("mine:9: nor this"),
+            ],
+            ..StatusResponse::default()
+        };
+        assert_eq!(problems(&status), ["mine:4: no", "mine:9: nor this"]);
+    }
 }
