@@ -46,8 +46,6 @@ mod period;
 mod settings;
 mod store;
 mod sweep;
-#[cfg(test)]
-mod wait;
 
 pub use open::Postgres;
 pub use period::Period;

@@ -104,6 +104,30 @@ impl<R: Ready> Backend<R> {
 
 const NOT_OWN: &str = "others use this server, too: a test stops one of its own";
 
+/// How a builder that can `launch` starts its server.
+macro_rules! starts {
+    ($builder:ty => $backend:ty) => {
+        impl $builder {
+            /// Starts it, and waits until it serves.
+            ///
+            /// # Panics
+            /// If it cannot be started, saying why and what to install.
+            pub async fn start(self) -> $backend {
+                $crate::backend::expect(self.try_start().await)
+            }
+
+            /// Starts it, and waits until it serves.
+            ///
+            /// # Errors
+            /// If it cannot be started, why and what to install.
+            pub async fn try_start(self) -> Result<$backend, $crate::Error> {
+                $crate::backend::launched(|| self.launch()).await
+            }
+        }
+    };
+}
+pub(crate) use starts;
+
 /// Launches until no port was taken in the meantime.
 pub(crate) async fn launched<T, F>(mut launch: impl FnMut() -> F) -> Result<T, Error>
 where

@@ -7,7 +7,7 @@ use tokio::sync::OnceCell;
 
 use crate::{
     Certificates, Error, Program,
-    backend::{Backend, expect, launched},
+    backend::{Backend, starts},
     folder::Folder,
     http::ask,
     port,
@@ -75,6 +75,8 @@ impl Etcd {
     }
 }
 
+starts!(EtcdBuilder => Etcd);
+
 impl EtcdBuilder {
     /// Clients come by TLS.
     #[must_use]
@@ -95,22 +97,6 @@ impl EtcdBuilder {
     pub fn root_password(mut self, password: &str) -> Self {
         self.root_password = Some(password.to_owned());
         self
-    }
-
-    /// Starts it, and waits until it serves.
-    ///
-    /// # Panics
-    /// If it cannot be started, saying why and what to install.
-    pub async fn start(self) -> Etcd {
-        expect(self.try_start().await)
-    }
-
-    /// Starts it, and waits until it serves.
-    ///
-    /// # Errors
-    /// If it cannot be started, why and what to install.
-    pub async fn try_start(self) -> Result<Etcd, Error> {
-        launched(|| self.launch()).await
     }
 
     async fn launch(&self) -> Result<Etcd, Error> {

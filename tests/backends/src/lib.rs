@@ -4,7 +4,8 @@
 //! ends with its owner, however that ends. [`Etcd::shared`], [`Nats::shared`] and
 //! [`Postgres::shared`] are there once for a whole test run: tests keep apart by prefixes,
 //! subjects and databases, for which [`unique`] makes names. A test that stops its server, or
-//! wants it with TLS or passwords, starts one of its own.
+//! wants it with TLS or passwords, starts one of its own. What tests of plugins wait for, they wait for
+//! by [`until`], [`eventually`] and [`soon`].
 
 mod backend;
 mod certificates;
@@ -31,3 +32,4 @@ pub use nats::{Greeting, Nats, NatsBuilder};
 pub use postgres::{Postgres, PostgresBuilder, Socket};
 pub use program::{Program, install_line};
 pub use unique::unique;
+pub use wait::{PATIENCE, eventually, soon, until};

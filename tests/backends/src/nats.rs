@@ -11,7 +11,7 @@ use tokio::{
 
 use crate::{
     Certificates, Error, Program,
-    backend::{Backend, expect, launched},
+    backend::{Backend, starts},
     folder::Folder,
     port,
     server::{Launch, Ready, Server},
@@ -85,6 +85,8 @@ impl Nats {
     }
 }
 
+starts!(NatsBuilder => Nats);
+
 impl NatsBuilder {
     /// Leaves JetStream out.
     #[must_use]
@@ -127,22 +129,6 @@ impl NatsBuilder {
         self.config.push_str(lines);
         self.config.push('\n');
         self
-    }
-
-    /// Starts it, and waits until it serves.
-    ///
-    /// # Panics
-    /// If it cannot be started, saying why and what to install.
-    pub async fn start(self) -> Nats {
-        expect(self.try_start().await)
-    }
-
-    /// Starts it, and waits until it serves.
-    ///
-    /// # Errors
-    /// If it cannot be started, why and what to install.
-    pub async fn try_start(self) -> Result<Nats, Error> {
-        launched(|| self.launch()).await
     }
 
     async fn launch(&self) -> Result<Nats, Error> {

@@ -11,7 +11,7 @@ use tokio::{process::Command, sync::OnceCell, time::timeout};
 
 use crate::{
     Certificates, Error, Program,
-    backend::{Backend, expect, launched},
+    backend::{Backend, expect, starts},
     error::Doing as _,
     folder::Folder,
     port,
@@ -120,6 +120,8 @@ impl Postgres {
     }
 }
 
+starts!(PostgresBuilder => Postgres);
+
 impl PostgresBuilder {
     /// Clients come by TLS.
     #[must_use]
@@ -147,22 +149,6 @@ impl PostgresBuilder {
     pub fn setting(mut self, name: &str, value: &str) -> Self {
         self.settings.push((name.to_owned(), value.to_owned()));
         self
-    }
-
-    /// Starts it, and waits until it serves.
-    ///
-    /// # Panics
-    /// If it cannot be started, saying why and what to install.
-    pub async fn start(self) -> Postgres {
-        expect(self.try_start().await)
-    }
-
-    /// Starts it, and waits until it serves.
-    ///
-    /// # Errors
-    /// If it cannot be started, why and what to install.
-    pub async fn try_start(self) -> Result<Postgres, Error> {
-        launched(|| self.launch()).await
     }
 
     async fn launch(&self) -> Result<Postgres, Error> {

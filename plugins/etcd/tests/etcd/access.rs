@@ -3,12 +3,9 @@
 use etcd_client::Client;
 use micro_etcd::{EtcdStore, Settings};
 use micro_plugin_api::{Call, Code, Error, Secret, StoreHandle};
-use micro_test_backends::Etcd;
+use micro_test_backends::{Etcd, soon, until};
 
-use crate::{
-    common::{TABLE, host, open_store, put, read, settings, text},
-    wait::{soon, wait_for},
-};
+use crate::common::{TABLE, host, open_store, put, read, settings, text};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn members_and_servers_show_each_other_certificates() {
@@ -97,10 +94,7 @@ async fn a_user_logs_in_and_again_when_the_token_is_no_longer_good() {
     let mut watch = watch.expect("a watch");
     // Its tokens are in its memory.
     etcd.restart().await;
-    wait_for("a commit with another token", || async {
-        put(&store, "k", text("after")).await.ok()
-    })
-    .await;
+    until(async || put(&store, "k", text("after")).await.ok()).await;
     assert_eq!(
         read(&store, "k").await.expect("a read").as_deref(),
         Some("after")

@@ -5,12 +5,11 @@ use micro_plugin_api::{
     Bytes, Call, Code,
     store::{Commit, Precondition, Put},
 };
-use micro_test_backends::Etcd;
+use micro_test_backends::{Etcd, eventually, soon, until};
 
 use crate::{
     common::{TABLE, open_store, put, read, settings, stored, text},
     proxy::{Line, Proxy},
-    wait::{soon, wait_for},
 };
 
 fn large() -> Put {
@@ -76,11 +75,7 @@ async fn a_commit_whose_answer_is_lost_is_not_sent_again() {
         async move { put(&store, "k", text("v")).await }
     });
     // It has arrived, and nobody on this side can know.
-    wait_for("the write in etcd", || {
-        let (mut others, settings) = (others.clone(), settings.clone());
-        async move { (stored(&mut others, &settings).await.len() == 2).then_some(()) }
-    })
-    .await;
+    eventually(async || stored(&mut others.clone(), &settings).await.len() == 2).await;
     proxy.set(Line::Cut);
     let error = soon("the commit's end", commit).await.expect("no panic");
     let error = error.expect_err("a lost answer");
@@ -89,10 +84,7 @@ async fn a_commit_whose_answer_is_lost_is_not_sent_again() {
     assert!(error.message().contains("may have happened"), "{error}");
 
     proxy.set(Line::Open);
-    wait_for("the record", || async {
-        read(&store, "k").await.ok().flatten()
-    })
-    .await;
+    until(async || read(&store, "k").await.ok().flatten()).await;
     let there = stored(&mut others, &settings).await;
     let written: Vec<_> = there.iter().map(etcd_client::KeyValue::version).collect();
     assert_eq!(written, [1, 1], "how often each key was written");
@@ -107,8 +99,5 @@ async fn a_commit_that_was_never_sent_is_sent_when_etcd_is_there() {
     let error = put(&store, "k", text("v")).await.expect_err("no etcd");
     assert_eq!(error.code(), Code::UNAVAILABLE, "{error}");
     proxy.set(Line::Open);
-    wait_for("a commit", || async {
-        put(&store, "k", text("v")).await.ok()
-    })
-    .await;
+    until(async || put(&store, "k", text("v")).await.ok()).await;
 }

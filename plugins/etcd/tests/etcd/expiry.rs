@@ -8,12 +8,9 @@ use micro_plugin_api::{
     Call,
     store::{Expiry, Put},
 };
-use micro_test_backends::Etcd;
+use micro_test_backends::{Etcd, eventually, soon};
 
-use crate::{
-    common::{TABLE, open_store, put, read, settings, stored, text},
-    wait::{soon, wait_for},
-};
+use crate::common::{TABLE, open_store, put, read, settings, stored, text};
 
 fn until(ttl: Duration) -> Put {
     Put {
@@ -36,19 +33,8 @@ async fn what_has_expired_is_removed_and_no_watcher_is_told() {
     put(&store, "goes", until(Duration::from_millis(100)))
         .await
         .expect("a commit");
-    wait_for("the expiry", || async {
-        read(&store, "goes")
-            .await
-            .expect("a read")
-            .is_none()
-            .then_some(())
-    })
-    .await;
-    wait_for("the lease's end", || {
-        let (mut etcd, settings) = (etcd.clone(), settings.clone());
-        async move { stored(&mut etcd, &settings).await.is_empty().then_some(()) }
-    })
-    .await;
+    eventually(async || read(&store, "goes").await.expect("a read").is_none()).await;
+    eventually(async || stored(&mut etcd.clone(), &settings).await.is_empty()).await;
     put(&store, "next", text("v")).await.expect("a commit");
     for wanted in ["goes", "next"] {
         let change = soon("a change", watch.next()).await;

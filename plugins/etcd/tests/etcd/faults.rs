@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use micro_etcd::Settings;
 use micro_plugin_api::{Call, Code};
-use micro_test_backends::Etcd;
+use micro_test_backends::{Etcd, soon, until};
 
 use crate::{
     common::{TABLE, open_registry, open_store, put, read, settings, text},
     proxy::{Line, Proxy},
-    wait::{soon, wait_for},
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -34,7 +33,7 @@ async fn it_opens_while_etcd_is_down_and_serves_when_it_is_up() {
         assert!(error.message().contains(etcd.endpoint()), "{error}");
     }
     etcd.restart().await;
-    wait_for("a read", || async { read(&store, "k").await.ok() }).await;
+    until(async || read(&store, "k").await.ok()).await;
     put(&store, "k", text("v")).await.expect("a commit");
     registry.health(&call).await.expect("well");
 }
@@ -63,7 +62,7 @@ async fn an_etcd_that_does_not_answer_keeps_nobody_beyond_the_deadline() {
     assert_eq!(error.code(), Code::UNAVAILABLE, "{error}");
     assert!(!error.is_retryable(), "{error}");
     etcd.resume();
-    wait_for("a read", || async { read(&patient, "k").await.ok() }).await;
+    until(async || read(&patient, "k").await.ok()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -89,10 +88,7 @@ async fn what_was_acknowledged_is_there_after_a_kill() {
     for round in ["first", "second"] {
         put(&store, round, text("v")).await.expect("a commit");
         etcd.restart().await;
-        wait_for("a commit after a kill", || async {
-            put(&store, "after", text(round)).await.ok()
-        })
-        .await;
+        until(async || put(&store, "after", text(round)).await.ok()).await;
     }
     stop.send_replace(true);
     let acknowledged = soon("the writer", writer).await.expect("no panic");
@@ -119,21 +115,12 @@ async fn when_a_member_fails_the_next_one_is_asked() {
     };
     first.set(Line::Cut);
     let store = open_store(&settings).await;
-    wait_for("a commit by the second", || async {
-        put(&store, "k", text("v")).await.ok()
-    })
-    .await;
+    until(async || put(&store, "k", text("v")).await.ok()).await;
     first.set(Line::Open);
     second.set(Line::Cut);
-    wait_for("the first again", || async {
-        read(&store, "k").await.ok().flatten()
-    })
-    .await;
+    until(async || read(&store, "k").await.ok().flatten()).await;
     // One that takes calls and answers none.
     first.set(Line::Mute);
     second.set(Line::Open);
-    wait_for("the second again", || async {
-        read(&store, "k").await.ok().flatten()
-    })
-    .await;
+    until(async || read(&store, "k").await.ok().flatten()).await;
 }

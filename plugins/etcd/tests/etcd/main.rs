@@ -8,5 +8,4 @@ mod faults;
 mod lists;
 mod proxy;
 mod registry;
-mod wait;
 mod watches;

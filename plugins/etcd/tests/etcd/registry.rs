@@ -9,12 +9,11 @@ use micro_plugin_api::{
     Call,
     registry::{Change, Endpoint, Filter, Node, Service},
 };
-use micro_test_backends::Etcd;
+use micro_test_backends::{Etcd, soon};
 
 use crate::{
     common::{open_registry, settings},
     proxy::{Line, Proxy},
-    wait::soon,
 };
 
 fn service(name: &str, nodes: impl IntoIterator<Item = usize>) -> Service {

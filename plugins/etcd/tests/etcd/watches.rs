@@ -8,12 +8,11 @@ use micro_plugin_api::{
     registry::{Change, Filter, Node, Service},
     store::RecordChange,
 };
-use micro_test_backends::Etcd;
+use micro_test_backends::{Etcd, soon};
 
 use crate::{
     common::{TABLE, open_registry, open_store, put, settings, text},
     proxy::{Line, Proxy},
-    wait::soon,
 };
 
 /// Settings that go through a proxy, and the same without it.

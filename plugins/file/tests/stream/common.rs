@@ -1,5 +1,6 @@
 //! A stream in a folder of its own, opened again and again.
 
+use micro_test_backends::PATIENCE;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -13,8 +14,6 @@ use micro_plugin_api::{
     stream::{Acks, ConsumeOptions, Delivery, Event, HistoryQuery, NewEvent, Start},
 };
 use tempfile::TempDir;
-
-use super::wait::PATIENCE;
 
 pub(crate) const TOPIC: &str = "micro/topic";
 

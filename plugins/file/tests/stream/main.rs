@@ -5,4 +5,3 @@ mod damage;
 mod loss;
 mod restart;
 mod retention;
-mod wait;

@@ -1,5 +1,6 @@
 //! Segments: a log has many, and lets the oldest go.
 
+use micro_test_backends::eventually;
 use std::path::Path;
 
 use micro_file::Settings;
@@ -8,10 +9,7 @@ use micro_plugin_api::{
     stream::{HistoryQuery, NewEvent, Start},
 };
 
-use super::{
-    common::{Folder, TOPIC, history, member, next, publish, text},
-    wait::eventually,
-};
+use super::common::{Folder, TOPIC, history, member, next, publish, text};
 
 const MIB: usize = 1 << 20;
 
@@ -111,10 +109,7 @@ async fn the_oldest_go_when_there_are_too_many_bytes() {
     assert_eq!(numbers(&folder.open_with(keeping(40))).await, kept);
     // Kept for less, it is less from the start.
     let stream = folder.open_with(keeping(1));
-    eventually("the full segments go", async || {
-        folder.segments().len() == 1
-    })
-    .await;
+    eventually(async || folder.segments().len() == 1).await;
     publish(&stream, &["0100"]).await.unwrap();
     assert_eq!(numbers(&stream).await.last(), Some(&100));
 }
@@ -129,8 +124,5 @@ async fn what_is_too_old_goes() {
         ..Settings::default()
     };
     let _stream = folder.open_with(no_age);
-    eventually("the full segment goes", async || {
-        folder.segments().len() == 1
-    })
-    .await;
+    eventually(async || folder.segments().len() == 1).await;
 }

@@ -3,12 +3,9 @@
 use futures::StreamExt as _;
 use micro_nats::NatsBroker;
 use micro_plugin_api::{Broker as _, Code, broker::Message};
-use micro_test_backends::Nats;
+use micro_test_backends::{Nats, eventually, soon};
 
-use crate::{
-    common::{hasty, host, patient, settings},
-    wait::{eventually, soon},
-};
+use crate::common::{hasty, host, patient, settings};
 
 #[tokio::test]
 async fn it_opens_before_its_server_and_goes_on_when_that_is_there() {
@@ -49,10 +46,7 @@ async fn subscriptions_outlive_a_server_that_is_killed() {
     let mut plain = broker.subscribe(&patient(), "t", None).await.unwrap();
     let mut member = broker.subscribe(&patient(), "t", Some("q")).await.unwrap();
     nats.kill();
-    eventually("the loss is noticed", async || {
-        broker.health(&hasty()).await.is_err()
-    })
-    .await;
+    eventually(async || broker.health(&hasty()).await.is_err()).await;
     nats.restart().await;
     broker
         .publish(&patient(), "t", Message::new("again"))
@@ -71,7 +65,7 @@ async fn a_publish_to_a_server_that_hangs_fails_and_later_ones_do_not() {
     broker.health(&patient()).await.unwrap();
     nats.pause();
     // One may still pass while the server is being stopped.
-    eventually("a publish fails", async || {
+    eventually(async || {
         let call = hasty();
         let sent = broker.publish(&call, "t", Message::new("nobody knows"));
         let sent = soon("an answer", sent).await;

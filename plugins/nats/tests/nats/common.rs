@@ -5,9 +5,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use micro_nats::{NatsBroker, Settings, Urls};
 use micro_plugin_api::{Broker as _, Call, Error, Host, broker::Message};
-use micro_test_backends::Nats;
-
-use crate::wait::{PATIENCE, soon};
+use micro_test_backends::{Nats, PATIENCE, soon};
 
 pub(crate) fn host() -> Host {
     Host::new("nats", "/nonexistent", "/nonexistent")

@@ -8,12 +8,9 @@ use micro_plugin_api::{
     BoxStream, Result, Stream as _,
     stream::{Acks, ConsumeOptions, Delivery, Event, HistoryQuery, NewEvent, Settlement, Start},
 };
-use micro_test_backends::{Nats, unique};
+use micro_test_backends::{Nats, soon, unique};
 
-use crate::{
-    common::{host, patient, settings},
-    wait::soon,
-};
+use crate::common::{host, patient, settings};
 
 pub(crate) const TOPIC: &str = "orders.created";
 

@@ -12,4 +12,3 @@ mod login;
 mod sharing;
 mod stored;
 mod stream_outage;
-mod wait;

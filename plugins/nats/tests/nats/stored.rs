@@ -4,13 +4,12 @@ use async_nats::{Client, HeaderMap, Message};
 use futures::StreamExt as _;
 use micro_nats::Settings;
 use micro_plugin_api::{Code, Stream as _, stream::NewEvent};
-use micro_test_backends::Nats;
+use micro_test_backends::{Nats, soon};
 use serde_json::Value;
 
 use crate::{
     common::{hasty, patient, settings},
     events::{Events, TOPIC, from_the_start, member, own},
-    wait::soon,
 };
 
 /// A client that is none of the plugin's.

@@ -1,17 +1,16 @@
 //! A stream whose server comes late, goes, and hangs.
 
 use micro_plugin_api::{Code, Stream as _, stream::NewEvent};
-use micro_test_backends::Nats;
+use micro_test_backends::{Nats, eventually, soon};
 
 use crate::{
     common::hasty,
     events::{Events, TOPIC, from_the_start, member, own, text},
-    wait::{eventually, soon},
 };
 
 /// Until a publish fails: one may still pass while a server is being stopped.
 async fn fails(events: &Events) {
-    eventually("a publish fails", async || {
+    eventually(async || {
         let (call, event) = (hasty(), [NewEvent::new(TOPIC, "nobody knows")]);
         let publish = soon("an answer", events.0.publish(&call, &event)).await;
         publish.is_err_and(|error| error.code() == Code::UNAVAILABLE)
@@ -44,10 +43,7 @@ async fn events_groups_and_consumers_outlive_a_server_that_is_killed() {
     assert_eq!(text(&delivery.event), "a");
     events.ack(&delivery).await;
     nats.kill();
-    eventually("the loss is noticed", async || {
-        events.0.health(&hasty()).await.is_err()
-    })
-    .await;
+    eventually(async || events.0.health(&hasty()).await.is_err()).await;
     nats.restart().await;
     events.publish(&["d"]).await;
     for payload in ["b", "c", "d"] {

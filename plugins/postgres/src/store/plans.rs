@@ -184,7 +184,7 @@ async fn no_call_looks_through_all(instance: &Postgres, connection: &mut PgConne
     // A session hands in its numbers before it is gone.
     let sessions = "SELECT count(*) FROM pg_stat_activity \
                     WHERE datname = current_database() AND application_name = 'micro'";
-    crate::wait::until(async || {
+    micro_test_backends::until(async || {
         let left: i64 = query_scalar(sessions)
             .fetch_one(&mut *connection)
             .await

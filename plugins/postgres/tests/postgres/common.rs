@@ -1,5 +1,6 @@
 //! What these tests begin with: a database of their own, instances on it, and a look behind them.
 
+use micro_test_backends::{PATIENCE, until};
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -10,8 +11,6 @@ use micro_plugin_api::{
 };
 use micro_postgres::{Period, Postgres, Settings};
 use sqlx::{Connection as _, PgConnection};
-
-use crate::wait::{PATIENCE, until};
 
 /// Where tests put their records.
 pub(crate) const TABLE: Table<'static> = Table::new("database", "table");

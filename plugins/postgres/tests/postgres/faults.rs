@@ -10,13 +10,10 @@ use micro_plugin_api::{
     blob::{BlobKey, BlobMeta, BlobQuery},
     store::{Commit, ListQuery, Precondition},
 };
-use micro_test_backends::Postgres;
+use micro_test_backends::{PATIENCE, Postgres, until};
 use tokio::time::timeout;
 
-use crate::{
-    common::{Behind, Instance, TABLE, call, hasty, next, settings, text},
-    wait::{PATIENCE, until},
-};
+use crate::common::{Behind, Instance, TABLE, call, hasty, next, settings, text};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_is_down_at_the_start_is_found_when_it_comes() {

@@ -11,5 +11,3 @@ mod secrets;
 mod statements;
 mod sweep;
 mod tls;
-#[path = "../../src/wait.rs"]
-mod wait;

@@ -1,6 +1,7 @@
 //! Several servers on one database: who wins, in which order it is told, and what a dropped call
 //! leaves.
 
+use micro_test_backends::until;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,10 +12,7 @@ use micro_plugin_api::{
     store::{Commit, ListQuery, Precondition},
 };
 
-use crate::{
-    common::{Behind, Instance, TABLE, call, new_database, next, settings, text},
-    wait::until,
-};
+use crate::common::{Behind, Instance, TABLE, call, new_database, next, settings, text};
 
 async fn two() -> (String, Instance, Instance) {
     let url = new_database().await;

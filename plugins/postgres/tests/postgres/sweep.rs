@@ -1,5 +1,6 @@
 //! What is collected in the background, and what those are told who needed it.
 
+use micro_test_backends::until;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,10 +11,7 @@ use micro_plugin_api::{
 };
 use micro_postgres::{Period, Settings};
 
-use crate::{
-    common::{Behind, Instance, TABLE, call, new_database, next, settings, text},
-    wait::until,
-};
+use crate::common::{Behind, Instance, TABLE, call, new_database, next, settings, text};
 
 fn eager(url: &str) -> Settings {
     Settings {

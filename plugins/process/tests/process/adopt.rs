@@ -1,5 +1,6 @@
 //! What a runtime finds of one before it that came to a sudden end.
 
+use micro_test_backends::until;
 use std::{fs, path::Path};
 
 use futures::StreamExt;
@@ -11,10 +12,7 @@ use micro_process::{ProcessRuntime, Settings};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{
-    common::{call, grace, key, runs, written},
-    wait::until,
-};
+use super::common::{call, grace, key, runs, written};
 
 struct Ended {
     folder: TempDir,

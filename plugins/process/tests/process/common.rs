@@ -1,5 +1,6 @@
 //! A runtime in a temporary folder, and waiting for conditions.
 
+use micro_test_backends::until;
 use std::{
     collections::BTreeMap,
     fs,
@@ -14,8 +15,6 @@ use micro_plugin_api::{
 };
 use micro_process::{ProcessRuntime, Settings};
 use tempfile::TempDir;
-
-use super::wait::until;
 
 pub(crate) struct Bench {
     pub(crate) runtime: RuntimeHandle,

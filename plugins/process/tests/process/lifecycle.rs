@@ -1,11 +1,9 @@
 //! Starting, watching and ending real processes.
 
+use micro_test_backends::{PATIENCE, until};
 use std::fs;
 
-use super::{
-    common::{bench, call, grace, key, runs, written},
-    wait::{PATIENCE, until},
-};
+use super::common::{bench, call, grace, key, runs, written};
 use futures::StreamExt;
 use micro_plugin_api::{
     Code,

@@ -1,11 +1,9 @@
 //! What services print, read back.
 
+use micro_test_backends::{PATIENCE, until};
 use std::{fs, io::Write, os::unix::fs::PermissionsExt};
 
-use super::{
-    common::{Bench, bench, bench_with, call, grace, key, written},
-    wait::{PATIENCE, until},
-};
+use super::common::{Bench, bench, bench_with, call, grace, key, written};
 use futures::StreamExt;
 use micro_plugin_api::{
     BoxStream, Code, Result,

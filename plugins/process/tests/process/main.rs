@@ -6,4 +6,3 @@ mod adopt;
 mod common;
 mod lifecycle;
 mod logs;
-mod wait;
