@@ -80,7 +80,7 @@ pub(super) fn check(name: &str) -> Result<()> {
     } else if is_ours(name) {
         Some("it is a plugin of micro, whose place it would take")
     } else if name == "micro" || name.starts_with("micro-") {
-        Some("so are the crates of micro called")
+        Some("the crates of micro are called like that")
     } else if DEPENDENCIES.contains(&name) {
         Some("it is a crate that a plugin depends on")
     } else {
