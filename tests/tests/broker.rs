@@ -219,3 +219,22 @@ async fn a_subscription_comes_back_when_its_connection_is_lost() {
     reading.abort();
     assert!(server.stop().await.success());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subscription_that_nobody_reads_stops_no_other_call_of_its_client() {
+    let mut server = Server::start(&profile()).await;
+    let client = client(server.proxy());
+    let broker = client.broker();
+    let mut unread = Vec::new();
+    for _ in 0..8 {
+        unread.push(broker.subscribe("orders").await.expect("a subscription"));
+    }
+    let message = Message::new(vec![b'x'; 256 * 1024]);
+    for _ in 0..32 {
+        let publish = broker.publish("orders", message.clone());
+        let published = tokio::time::timeout(PATIENCE, publish).await;
+        published.expect("an answer").expect("it is published");
+    }
+    drop(unread);
+    assert!(server.stop().await.success());
+}

@@ -32,6 +32,11 @@ use credentials::Credentials;
 pub const TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection may take to come up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// What may come ahead on one stream while nobody reads it, in bytes.
+const STREAM_WINDOW: u32 = 512 * 1024;
+/// The same for all streams of the connection: far more, so that a subscription that nobody reads
+/// stops no answer.
+const CONNECTION_WINDOW: u32 = 256 * 1024 * 1024;
 
 /// Calls services by their registry name, over one connection to the proxy that is made at the first
 /// call and again whenever it breaks. Cheap to clone.
@@ -261,7 +266,8 @@ impl Builder {
             .tcp_nodelay(true)
             .http2_keep_alive_interval(Duration::from_secs(20))
             .keep_alive_timeout(Duration::from_secs(10))
-            .http2_adaptive_window(true);
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW);
         let inner = Inner {
             address: address.to_owned(),
             endpoint,

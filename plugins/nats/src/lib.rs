@@ -19,9 +19,6 @@ export_plugin! {
     name: "nats",
     broker: NatsBroker::open,
     stream: NatsStream::open,
-    // Members that come and go while much is published may wait in vain, or get an event that they
-    // have acknowledged: seen with nats-server 2.9 when several groups do that at once.
-    lacks = ["stream.concurrent.members"],
     promises = ["broker.shared", "stream.durable", "stream.shared"],
     run = inline,
 }

@@ -25,7 +25,9 @@ use std::sync::Arc;
 
 use micro_plugin_api::{
     BoxStream, Call, Error, Host, Result, Stream,
-    stream::{ConsumeOptions, Delivery, Event, Group, Groups, HistoryQuery, NewEvent, Settlement},
+    stream::{
+        Acks, ConsumeOptions, Delivery, Event, Group, Groups, HistoryQuery, NewEvent, Settlement,
+    },
 };
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
@@ -103,16 +105,29 @@ impl NatsStream {
             Some(_) => options.clone(),
             None => terms::agreed(jet, &consumer, options).await,
         };
-        let asked = jet
-            .connection
-            .client()
-            .subscribe(jet.layout.members(&consumer));
-        let asked = asked.await.map_err(closed)?;
+        // Before it is a member, so that nobody asks in vain once it is.
+        let asked = match options.acks {
+            Acks::Automatic => None,
+            Acks::Manual { .. } => {
+                let asked = jet.layout.members(&consumer);
+                Some(
+                    jet.connection
+                        .client()
+                        .subscribe(asked)
+                        .await
+                        .map_err(closed)?,
+                )
+            }
+        };
         let queue = Queue::new(jet, topic);
         let fresh = Group::new(topic, Some(name.to_owned()), 0, queue);
         let (group, deliveries) = self.groups.join(fresh.clone(), &options);
         if Arc::ptr_eq(&group, &fresh) {
-            self.feed(group, line, Some(Shared { consumer, asked }));
+            let asked = None;
+            self.feed(group.clone(), line, Some(Shared { consumer, asked }));
+        }
+        if let Some(asked) = asked {
+            group.source().listen(asked);
             // From here on others hear of its terms.
             jet.connection.confirm(deadline).await?;
         }

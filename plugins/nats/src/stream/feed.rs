@@ -3,30 +3,28 @@
 //!
 //! It asks for messages when somebody waits, so that nothing is buffered for one who does not read.
 //! A message that is with this process belongs to it for as long as it says so; what its members do
-//! not take within a second or two, and what they leave behind, is given back for other processes.
+//! not take within a few seconds, and what the last of them leaves behind, is given back for other
+//! processes.
 //! JetStream counts deliveries of messages. The contract counts those of events, to consumers, and
 //! a message may have many: what cannot be guessed from JetStream's count is written down
 //! ([`Progress`]) when a message is given back, and a second after a part of it was dealt with.
 
+mod back;
+
 use std::{
-    collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use async_nats::{HeaderMap, Subject, Subscriber};
-use futures::{StreamExt as _, stream};
-use micro_plugin_api::{
-    Error,
-    stream::{Event, Group, Groups},
-};
+use async_nats::{Subject, Subscriber};
+use futures::StreamExt as _;
+use micro_plugin_api::stream::{Event, Group, Groups};
 use serde_json::json;
 use tokio::sync::watch;
 
 use super::{
     api::Failure,
     entry::Entry,
-    envelope::position,
     held::{Message, Progress},
     jet::{Jet, Pauses},
     line::Line,
@@ -39,13 +37,11 @@ use super::{
 const BATCH: usize = 32;
 /// How often the task looks after what it has.
 const TICK: Duration = Duration::from_secs(1);
-/// Every so many ticks it says that it still has what it has; five times as long is too late, see
-/// [`super::line::HELD`].
-const ALIVE: u32 = 3;
-/// What nobody took for so long is given back.
-const STALE: Duration = Duration::from_secs(1);
-/// How many messages are given back at once.
-const AT_ONCE: usize = 16;
+/// How long a request for messages of a group is under way: one that is no longer wanted has to end
+/// before what it might bring can be given back.
+const SHORT: Duration = Duration::from_secs(1);
+/// The same for one who consumes alone.
+const LONG: Duration = Duration::from_secs(20);
 
 /// One who brings events.
 pub(super) struct Feed {
@@ -62,7 +58,8 @@ pub(super) struct Feed {
 /// What a group has that others consume from, too.
 pub(super) struct Shared {
     pub(super) consumer: String,
-    pub(super) asked: Subscriber,
+    /// Present while the group has terms.
+    pub(super) asked: Option<Subscriber>,
 }
 
 /// How it goes.
@@ -75,6 +72,10 @@ pub(super) struct State {
     retry: Option<tokio::time::Instant>,
     pauses: Pauses,
     ticks: u32,
+    /// Since when the group has no members.
+    empty_since: Option<Instant>,
+    /// Whether something is to be given back, and nothing asked for meanwhile.
+    is_giving_back: bool,
 }
 
 impl State {
@@ -85,6 +86,8 @@ impl State {
             retry: None,
             pauses: Pauses::new(),
             ticks: 0,
+            empty_since: None,
+            is_giving_back: false,
         }
     }
 }
@@ -105,7 +108,9 @@ impl Feed {
             if self.is_over() {
                 break;
             }
+            self.listen();
             self.acknowledge().await;
+            self.give_back_stale().await;
             self.ask().await;
             let retry = self.state.retry;
             tokio::select! {
@@ -122,21 +127,24 @@ impl Feed {
         self.finish().await;
     }
 
-    /// Whether nobody is left. Nobody joins a group afterwards: the next one makes it anew.
-    fn is_over(&self) -> bool {
-        if self.group.size() > 0 {
-            return false;
+    /// Hears who asks for the group's terms, while it has some.
+    fn listen(&mut self) {
+        let Some(shared) = &mut self.shared else {
+            return;
+        };
+        if self.group.terms().is_none() {
+            shared.asked = None;
+        } else if let Some(asked) = self.group.source().asked() {
+            shared.asked.get_or_insert(asked);
         }
-        let group = Arc::as_ptr(&self.group);
-        let is_mine = |other: &Group<Queue>| std::ptr::eq(other, group) && other.size() == 0;
-        self.shared.is_none() || self.groups.remove(is_mine) > 0
     }
 
     /// Asks for messages, if somebody wants some and no request is under way.
     async fn ask(&mut self) {
         self.state.wanted = self.state.wanted.max(self.group.source().wanted());
-        let is_up = self.jet.connection.is_up();
-        if self.state.wanted == 0 || self.state.retry.is_some() || !is_up {
+        let is_wanted = self.state.wanted > 0 && self.state.empty_since.is_none();
+        let may = !self.state.is_giving_back && self.state.retry.is_none();
+        if !is_wanted || !may || !self.jet.connection.is_up() {
             return;
         }
         let deadline = self.jet.connection.timeout();
@@ -144,11 +152,11 @@ impl Feed {
             let puller = self.line.up(deadline).await?;
             if puller.is_idle() {
                 let wanted = self.state.wanted.saturating_mul(self.group.size());
-                let messages = match self.shared {
-                    Some(_) => wanted.min(self.state.batch).max(1),
-                    None => self.state.batch,
+                let (messages, expires) = match self.shared {
+                    Some(_) => (wanted.min(self.state.batch).max(1), SHORT),
+                    None => (self.state.batch, LONG),
                 };
-                let sent = puller.request(messages, true).await;
+                let sent = puller.request(messages, Some(expires)).await;
                 sent.map_err(|_| Failure::Silent)?;
                 self.state.wanted = 0;
             }
@@ -251,12 +259,13 @@ impl Feed {
                     }
                     _ => None,
                 };
-                Ok((events, noted))
+                Ok::<_, Failure>((events, noted))
             };
             match opened.await {
                 Ok(opened) => return Some(opened),
-                Err(Failure::Nobody | Failure::Silent) if *self.ended.borrow() => return None,
-                Err(failure) if failure.is_passing() && self.group.size() > 0 => {
+                // It comes again when this process is not believed to have it.
+                Err(failure) if failure.is_passing() && self.is_unread() => return None,
+                Err(failure) if failure.is_passing() => {
                     tokio::time::sleep(pauses.next()).await;
                 }
                 Err(failure) => {
@@ -267,6 +276,10 @@ impl Feed {
                 }
             }
         }
+    }
+
+    fn is_unread(&self) -> bool {
+        *self.ended.borrow() || self.group.size() == 0
     }
 
     async fn noted(&self, consumer: &str, sequence: u64) -> Result<Option<Progress>, Failure> {
@@ -299,142 +312,17 @@ impl Feed {
 
     /// Tells another process the terms of this group.
     async fn answer(&self, asked: Option<Subject>) {
-        if let Some(reply) = asked {
-            let terms = terms::text(self.group.terms());
+        if let (Some(reply), Some(terms)) = (asked, self.group.terms()) {
+            let terms = terms::text(terms);
             let _ = self.jet.connection.client().publish(reply, terms).await;
         }
-    }
-
-    /// Says what this process still has, writes down what is dealt with, and gives back what nobody
-    /// takes.
-    async fn look_after(&mut self) {
-        if self.shared.is_none() || !self.jet.connection.is_up() {
-            return;
-        }
-        let queue = self.group.source();
-        self.state.ticks += 1;
-        if self.state.ticks.is_multiple_of(ALIVE) {
-            let client = self.jet.connection.client();
-            for reply in queue.held(|held| held.replies()) {
-                let _ = client.publish(reply, "+WPI".into()).await;
-            }
-        }
-        let changed = queue.held(|held| held.changed());
-        if !changed.is_empty() {
-            let state = self.group.state().unwrap_or_default();
-            let attempts: HashMap<_, _> = state.pending.into_iter().collect();
-            let notes = changed.into_iter().map(|(sequence, mut progress)| {
-                for (index, before) in &mut progress.open {
-                    let now = attempts.get(&position(sequence, *index));
-                    *before = now.copied().unwrap_or(*before);
-                }
-                self.note(sequence, progress)
-            });
-            let notes: Vec<_> = notes.collect();
-            let notes = stream::iter(notes).buffer_unordered(AT_ONCE);
-            notes.for_each(|_| std::future::ready(())).await;
-        }
-        let taken = self.take_back();
-        if !taken.is_empty() {
-            // Whoever waited did not take them: he asks anew when he reads again.
-            self.state.batch = 1;
-            self.state.wanted = 0;
-            // What is given back would come here again.
-            self.withdraw().await;
-            self.give_back(taken).await;
-        }
-    }
-
-    /// Asks for no more, and takes in what is on its way.
-    async fn withdraw(&mut self) {
-        let deadline = self.jet.connection.timeout();
-        for entry in self.line.drain(deadline).await {
-            self.bring(entry).await;
-        }
-    }
-
-    /// Takes the events from the members' reach that nobody took in time.
-    fn take_back(&self) -> Vec<(u64, u32)> {
-        let queue = self.group.source();
-        let since = Instant::now().checked_sub(STALE);
-        let mut taken = Vec::new();
-        let due = self
-            .group
-            .take_due(since.unwrap_or_else(Instant::now), |due| {
-                let (waiting, due) = queue.take_whole(due, STALE);
-                taken = waiting;
-                due
-            });
-        taken.extend(due);
-        taken
-    }
-
-    /// Gives the messages of these events to other processes, in their order.
-    async fn give_back(&self, events: Vec<(u64, u32)>) {
-        let messages = self.group.source().held(|held| held.take(&events));
-        let messages = messages.into_iter();
-        let noted: Vec<_> = messages
-            .map(|(at, message)| self.noted_for(at, message))
-            .collect();
-        let mut noted = stream::iter(noted).buffered(AT_ONCE);
-        let mut replies = Vec::new();
-        while let Some(reply) = noted.next().await {
-            replies.extend(reply);
-        }
-        for reply in replies {
-            let _ = self
-                .jet
-                .connection
-                .client()
-                .publish(reply, "-NAK".into())
-                .await;
-        }
-    }
-
-    /// Where a message is given back, when all is written down that the next process has to know.
-    /// Without that it had better stay until this process is not believed to have it.
-    async fn noted_for(&self, sequence: u64, message: Message) -> Option<Subject> {
-        let is_known = !message.is_special() || self.note(sequence, message.progress).await;
-        is_known.then_some(message.reply)
-    }
-
-    /// Writes down what is open of a message. Whether that was done.
-    async fn note(&self, sequence: u64, progress: Progress) -> bool {
-        let Some(shared) = &self.shared else {
-            return false;
-        };
-        let subject = self.jet.layout.progress(&shared.consumer, sequence);
-        let Ok(body) = serde_json::to_vec(&progress) else {
-            return false;
-        };
-        let deadline = self.jet.connection.timeout();
-        let note = self
-            .jet
-            .store(&subject, HeaderMap::new(), body.into(), deadline);
-        note.await.is_ok()
-    }
-
-    /// Gives back all that this process has.
-    async fn finish(mut self) {
-        let closed = Error::unavailable("the stream was closed; consume again");
-        self.group.source().end(closed);
-        self.group.wake();
-        if self.shared.is_none() || !self.jet.connection.is_up() {
-            return;
-        }
-        self.withdraw().await;
-        let mut all = self.group.source().take_waiting();
-        all.extend(self.group.take_all());
-        // What was given up for its retry limit just now.
-        self.acknowledge().await;
-        self.give_back(all).await;
     }
 }
 
 /// The next one who asks for the terms of a group.
 async fn next(shared: &mut Option<Shared>) -> Option<Subject> {
-    let asked = match shared {
-        Some(shared) => shared.asked.next().await,
+    let asked = match shared.as_mut().and_then(|shared| shared.asked.as_mut()) {
+        Some(asked) => asked.next().await,
         None => None,
     };
     match asked {

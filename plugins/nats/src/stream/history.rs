@@ -94,7 +94,7 @@ impl Reader {
         let puller = self.line.up(deadline).await?;
         if puller.is_idle() {
             let messages = usize::try_from(self.messages.min(BATCH)).unwrap_or(1);
-            let sent = puller.request(messages, false).await;
+            let sent = puller.request(messages, None).await;
             sent.map_err(|_| Failure::Silent)?;
         }
         match tokio::time::timeout_at(deadline.at(), self.line.next()).await {

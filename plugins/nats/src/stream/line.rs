@@ -222,20 +222,6 @@ impl Line {
             });
         }
     }
-
-    /// Wants no more, and gives what was on its way.
-    pub(super) async fn drain(&mut self, deadline: Deadline) -> Vec<Entry> {
-        let Some(puller) = self.puller.take() else {
-            return Vec::new();
-        };
-        let entries = puller.close().await;
-        // A server of 2.9 hands what is given back to a request that nobody listens for any more,
-        // and so loses it for a while. It forgets such requests when it is asked for the consumer.
-        if let Kind::Group { name, .. } = &self.kind {
-            let _ = known(&self.jet, name, deadline).await;
-        }
-        entries
-    }
 }
 
 impl Drop for Line {

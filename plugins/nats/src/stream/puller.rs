@@ -14,16 +14,12 @@ use serde_json::json;
 use super::{api::Failure, entry::Entry, jet::Jet};
 use crate::connection::closed;
 
-/// How long a request waits for messages until it is made anew.
-const EXPIRES: Duration = Duration::from_secs(20);
-/// How often the server says meanwhile that it is still there.
+/// How often the server says that it is still there, during a request of several times as long.
 const HEARTBEAT: Duration = Duration::from_secs(2);
 /// Without a word for so long, the request is lost.
 const SILENCE: Duration = Duration::from_secs(5);
 /// The most bytes that one request brings, or what one message has if that is more.
 const BYTES: usize = 4 << 20;
-/// How long what is still on its way may take when nobody wants more.
-const LAST: Duration = Duration::from_secs(1);
 
 /// What came.
 pub(super) enum Pulled {
@@ -77,18 +73,24 @@ impl Puller {
         std::mem::take(&mut self.left)
     }
 
-    /// Asks for messages: those that are there now, or those to come as well.
-    pub(super) async fn request(&mut self, messages: usize, to_come: bool) -> Result<()> {
+    /// Asks for messages: those that are there now, or those that come within this time as well.
+    pub(super) async fn request(
+        &mut self,
+        messages: usize,
+        expires: Option<Duration>,
+    ) -> Result<()> {
         let client = self.jet.connection.client();
         let mut request = json!({
             "batch": messages,
             "max_bytes": BYTES.max(2 * client.max_payload()),
         });
-        if to_come {
-            request["expires"] = json!(nanos(EXPIRES));
+        match expires {
+            Some(expires) => request["expires"] = json!(nanos(expires)),
+            None => request["no_wait"] = json!(true),
+        }
+        // JetStream refuses one that is more than half as long.
+        if expires.is_some_and(|expires| expires > 2 * HEARTBEAT) {
             request["idle_heartbeat"] = json!(nanos(HEARTBEAT));
-        } else {
-            request["no_wait"] = json!(true);
         }
         self.number += 1;
         self.left = messages;
@@ -153,19 +155,6 @@ impl Puller {
                 Pulled::Gone
             }
         })
-    }
-
-    /// Wants no more, and gives what was on its way.
-    pub(super) async fn close(mut self) -> Vec<Entry> {
-        let mut entries = Vec::new();
-        if self.subscriber.drain().await.is_err() {
-            return entries;
-        }
-        let last = tokio::time::Instant::now() + LAST;
-        while let Ok(Some(message)) = tokio::time::timeout_at(last, self.subscriber.next()).await {
-            entries.extend(Entry::delivered(message));
-        }
-        entries
     }
 }
 

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use async_nats::Subscriber;
 use micro_plugin_api::{
     Error, Result,
     stream::{Batch, Event, Source},
@@ -36,6 +37,8 @@ struct Inner {
     /// How many more somebody would take.
     wanted: usize,
     held: Held,
+    /// Who asks for the group's terms, as the last member that came may hear it.
+    asked: Option<Subscriber>,
     /// Why there are no more.
     end: Option<Error>,
 }
@@ -72,6 +75,22 @@ impl Queue {
         self.lock().end = Some(error);
     }
 
+    /// Whether it is over for all who read.
+    pub(super) fn has_ended(&self) -> bool {
+        self.lock().end.is_some()
+    }
+
+    /// Leaves for the group's task what hears of those who ask for its terms.
+    pub(super) fn listen(&self, asked: Subscriber) {
+        self.lock().asked = Some(asked);
+        self.woken.notify_one();
+    }
+
+    /// What [`Self::listen`] left.
+    pub(super) fn asked(&self) -> Option<Subscriber> {
+        self.lock().asked.take()
+    }
+
     /// What this process has of the group's consumer.
     pub(super) fn held<T>(&self, with: impl FnOnce(&mut Held) -> T) -> T {
         with(&mut self.lock().held)
@@ -99,30 +118,29 @@ impl Queue {
         positions.map(|at| (at, inner.held.attempts(at))).collect()
     }
 
-    /// Takes away what nobody took for so long, and says which of the events that are `due` in the
-    /// group can be taken with it, so that whole messages can be given back: the taken ones, with
-    /// how often each was delivered, and those to take.
-    pub(super) fn take_whole(
-        &self,
-        due: &HashSet<u64>,
-        after: Duration,
-    ) -> (Vec<(u64, u32)>, HashSet<u64>) {
-        let mut inner = self.lock();
+    /// What of whole messages nobody took for so long, of what waits here and of what is `due` in
+    /// the group.
+    pub(super) fn stale(&self, due: &HashSet<u64>, after: Duration) -> HashSet<u64> {
+        let inner = self.lock();
         let is_stale = inner.moved.is_some_and(|moved| moved.elapsed() >= after);
         let waiting = inner.ready.iter().filter(|_| is_stale);
         let mut all: HashSet<_> = waiting.map(|event| event.position).collect();
         all.extend(due);
-        let whole = inner.held.whole(&all);
+        inner.held.whole(&all)
+    }
+
+    /// Takes away what of these waits here, with how often each was delivered.
+    pub(super) fn take(&self, positions: &HashSet<u64>) -> Vec<(u64, u32)> {
         let mut taken = Vec::new();
-        let Inner { ready, held, .. } = &mut *inner;
+        let Inner { ready, held, .. } = &mut *self.lock();
         ready.retain(|event| {
-            let take = whole.contains(&event.position);
+            let take = positions.contains(&event.position);
             if take {
                 taken.push((event.position, held.attempts(event.position)));
             }
             !take
         });
-        (taken, due.intersection(&whole).copied().collect())
+        taken
     }
 }
 

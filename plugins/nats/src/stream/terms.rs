@@ -19,8 +19,8 @@ struct Terms {
 }
 
 /// What members answer.
-pub(super) fn text(terms: Option<(Duration, Option<u32>)>) -> Bytes {
-    let terms = terms.map(|(wait, retry_limit)| Terms { wait, retry_limit });
+pub(super) fn text((wait, retry_limit): (Duration, Option<u32>)) -> Bytes {
+    let terms = Terms { wait, retry_limit };
     serde_json::to_vec(&terms).unwrap_or_default().into()
 }
 
@@ -32,10 +32,9 @@ pub(super) async fn agreed(jet: &Jet, consumer: &str, options: &ConsumeOptions) 
     }
     let (subject, deadline) = (jet.layout.members(consumer), jet.connection.within(ANSWER));
     let answer = api::ask(&jet.connection, &subject, None, Bytes::new(), deadline).await;
-    let terms = answer.ok().and_then(|answer| {
-        let terms = serde_json::from_slice::<Option<Terms>>(&answer.payload);
-        terms.ok().flatten()
-    });
+    let terms = answer
+        .ok()
+        .and_then(|answer| serde_json::from_slice(&answer.payload).ok());
     if let Some(Terms { wait, retry_limit }) = terms {
         agreed.acks = Acks::Manual { wait };
         agreed.retry_limit = retry_limit;

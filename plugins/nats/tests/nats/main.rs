@@ -5,6 +5,7 @@
 )]
 
 mod broker_outage;
+mod churn;
 mod common;
 mod credentials;
 mod events;
