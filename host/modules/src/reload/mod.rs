@@ -3,7 +3,6 @@
 
 mod any_slot;
 mod copy;
-mod copy_blobs;
 mod error;
 mod exclusive;
 mod progress;

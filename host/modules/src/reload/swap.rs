@@ -9,7 +9,11 @@ use micro_plugin_api::{
 use micro_profile::{Module, Profile, Slot as ProfileSlot};
 use uuid::Uuid;
 
-use super::{ReloadOptions, SwapError, any_slot::unwell, copy, copy_blobs::CopyBlobs};
+use super::{
+    ReloadOptions, SwapError,
+    any_slot::unwell,
+    copy::{Blobs, Copy, Records},
+};
 use crate::{
     Modules,
     identity::{self, Holds, Proof},
@@ -172,7 +176,7 @@ impl Modules {
                 self.check_alone(place).await?;
                 new.versions_from = old.versions_from ^ (Uuid::new_v4().as_u64_pair().0 | 1);
                 self.slots.changed.begin();
-                let copy = copy::Copy::new(&old.handle, &new.handle, options.progress);
+                let copy = Copy::new(Records::new(&old.handle, &new.handle), options.progress);
                 let begun = copy.begin(&platform, &self.slots.changed).await;
                 if begun.is_err() {
                     self.slots.changed.end();
@@ -276,7 +280,7 @@ impl Modules {
         }
         self.check_alone(place).await?;
         let changed = &self.slots.changed_blobs;
-        let copy = CopyBlobs::new(&old.handle, &new.handle, options.progress);
+        let copy = Copy::new(Blobs::new(&old.handle, &new.handle), options.progress);
         let suspects = copy.begin(&platform, changed).await;
         let suspects = suspects.map_err(place.failed("copy the blobs"))?;
         let held = slot.gate.hold_writes(HOLD).await;
