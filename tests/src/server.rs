@@ -405,9 +405,17 @@ impl Server {
     /// If it is still there after [`PATIENCE`].
     pub async fn stop(&mut self) -> ExitStatus {
         self.process.signal(Signal::SIGTERM);
+        self.ended().await
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// If it is still there after [`PATIENCE`].
+    pub async fn ended(&mut self) -> ExitStatus {
         // Connections of the test have to answer meanwhile: a door waits for them.
         let process = &mut self.process;
-        wait_for("the server to stop", || {
+        wait_for("the server to end", || {
             let status = process.status();
             async move { status }
         })

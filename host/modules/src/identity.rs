@@ -34,6 +34,8 @@ pub(crate) const PROOF: &str = "swap";
 const ATTEMPTS: u32 = 10;
 /// The longest text that says whose a backend is, in bytes.
 const LONGEST: usize = 4096;
+/// How often a backend is asked that is down.
+const AGAIN: Duration = Duration::from_millis(500);
 /// How long a backend may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -52,29 +54,54 @@ impl Modules {
     /// The id of the platform whose records the store holds, which it gets now if it has none.
     ///
     /// # Errors
-    /// A store that cannot be read, or that another one was being copied into when that ended:
-    /// `conflict`.
+    /// A store that cannot be read, or what [`Self::check_whole`] knows of it.
     pub async fn platform_id(&self) -> Result<String> {
-        let (store, blob) = (self.store(), self.blob());
+        match self.check_whole().await {
+            Err(error) if error.code() == Code::CONFLICT => return Err(error),
+            // Of the blobs alone, perhaps; the store tells itself.
+            Ok(()) | Err(_) => {}
+        }
+        id_of(&self.store()).await
+    }
+
+    /// Whether neither store nor blob store is one that another was being copied into when that
+    /// ended.
+    ///
+    /// # Errors
+    /// `conflict` for one that is; what they fail with if they cannot be read.
+    pub async fn check_whole(&self) -> Result<()> {
+        let (store, blob, call, copying) = (self.store(), self.blob(), call(), blob_key(COPYING));
         // Beside each other: either may be down, and then takes its time to say so.
-        let (copying, call) = (blob_key(COPYING), call());
-        let (records, blobs) =
+        let (record, marked) =
             tokio::join!(store.read(&call, TABLE, COPYING), blob.read(&call, copying));
-        if records?.is_some() {
-            return Err(Error::conflict(
-                "the store holds an unfinished copy of another one: go back to the profile that \
-                 was in use, start the server with it, and make the copy again with `micro profile \
-                 reload --copy`",
-            ));
+        let record = record.map(|record| record.is_some());
+        let marked = match marked {
+            Ok(_) => Ok(true),
+            Err(error) if error.code() == Code::NOT_FOUND => Ok(false),
+            Err(error) => Err(error),
+        };
+        for (what, is_marked) in [("store", &record), ("blob store", &marked)] {
+            if matches!(is_marked, Ok(true)) {
+                return Err(Error::conflict(format!(
+                    "the {what} holds an unfinished copy of another one: go back to the profile \
+                     that was in use, start the server with it, and make the copy again with \
+                     `micro profile reload --copy`"
+                )));
+            }
         }
-        if blobs.is_ok() {
-            return Err(Error::conflict(
-                "the blob store holds an unfinished copy of another one: go back to the profile \
-                 that was in use, start the server with it, and make the copy again with `micro \
-                 profile reload --copy`",
-            ));
+        record.and(marked).map(drop)
+    }
+
+    /// Waits for an unfinished copy that could not be seen while store or blob store was down. For
+    /// ever if there is none.
+    pub async fn unfinished_copy(&self) -> Error {
+        loop {
+            match self.check_whole().await {
+                Ok(()) => std::future::pending().await,
+                Err(error) if error.code() == Code::CONFLICT => return error,
+                Err(_) => sleep(AGAIN).await,
+            }
         }
-        id_of(&store).await
     }
 }
 

@@ -178,9 +178,14 @@ impl Platform {
         });
         // Whoever is told where the doors are finds the core services, too.
         let _ = timeout(REGISTERED, registered).await;
-        let served = serving();
+        let mut served = serving();
         if served.is_ok() {
-            stop.cancelled().await;
+            tokio::select! {
+                () = stop.cancelled() => {}
+                error = self.modules.unfinished_copy() => {
+                    served = Err(ServerError::UnfinishedCopy(error));
+                }
+            }
         }
         restoring.abort();
         // A swap that is under way ends first; nothing is swapped from here on.

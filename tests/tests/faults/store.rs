@@ -1,10 +1,15 @@
 //! Records in etcd and in PostgreSQL while these fail.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use futures::StreamExt as _;
 use micro::store::{Change, Query, Record};
-use micro_tests::{PATIENCE, wait_for};
+use micro_modules::Modules;
+use micro_plugin_api::{
+    Call,
+    store::{Commit, Precondition, Put, Table},
+};
+use micro_tests::{PATIENCE, program, wait_for};
 
 use crate::{
     backend::Backend,
@@ -91,4 +96,37 @@ pub(crate) async fn a_server_waits_for_it(backend: Backend) {
     .await;
     assert!(store.read("k").await.expect("an answer").is_some());
     assert!(platform.server.stop().await.success());
+}
+
+/// A server that starts while its store is down ends when that comes back and turns out to hold
+/// half of another one.
+pub(crate) async fn an_unfinished_copy_serves_nobody(backend: Backend) {
+    mark_unfinished(&backend).await;
+    let mut platform = Platform::start_without(backend, &["store"]).await;
+    platform.backend.restart().await;
+    assert_eq!(platform.server.ended().await.code(), Some(1));
+    let log = platform.server.log();
+    assert!(log.contains("an unfinished copy of another one"), "{log}");
+}
+
+/// Leaves what a copy into the store leaves when it is cut off.
+async fn mark_unfinished(backend: &Backend) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let manifest = folder.path().join("marked.toml");
+    std::fs::write(&manifest, backend.manifest(&["store"])).expect("a manifest");
+    let profiles = micro_profile::Search::new([], |_| None);
+    let profile = micro_profile::load(&manifest.display().to_string(), &profiles);
+    let libraries = program("libmicro_etcd.so");
+    let places = micro_modules::Places {
+        search: libraries.parent().map(Path::to_owned).into_iter().collect(),
+        state: folder.path().join("state"),
+    };
+    let modules = Modules::open(&profile.expect("a profile"), &places).await;
+    let modules = modules.expect("modules");
+    let table = Table::new(micro_modules::PLATFORM_DATABASE, "platform");
+    let mark = Commit::new().put(table, "copying", Precondition::Any, Put::default());
+    let call = Call::new("test").with_timeout(PATIENCE);
+    let marked = modules.store().commit(&call, &mark).await;
+    marked.expect("a commit");
+    modules.shutdown().await;
 }
