@@ -125,6 +125,13 @@ impl Error {
         Self::new(Code::INTERNAL, message)
     }
 
+    /// The same error, in other words.
+    #[must_use]
+    pub fn with_message(mut self, message: impl Into<String>) -> Self {
+        self.message = message.into();
+        self
+    }
+
     /// The same error, with whether the same call may succeed if it is simply made again.
     #[must_use]
     pub fn with_retryable(mut self, retryable: bool) -> Self {

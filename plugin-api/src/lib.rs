@@ -111,6 +111,7 @@
 #[doc(hidden)]
 #[path = "abi/mod.rs"]
 pub mod __abi;
+mod backoff;
 pub mod blob;
 mod boxed;
 pub mod broker;
@@ -126,10 +127,12 @@ pub mod runtime;
 mod settings;
 pub mod store;
 pub mod stream;
+pub mod userinfo;
 
 use __abi as abi;
 pub use abi::plugin::Plugin;
 
+pub use backoff::Backoff;
 pub use blob::{Blob, BlobHandle};
 pub use boxed::{BoxFuture, BoxStream, ByteStream};
 pub use broker::{Broker, BrokerHandle};

@@ -2,7 +2,10 @@
 
 use std::{io, path::PathBuf, time::Duration};
 
-use micro_plugin_api::{__abi::API_VERSION, __abi::TARGET, Code, Error};
+use micro_plugin_api::{
+    __abi::{API_VERSION, TARGET, schema::Problem},
+    Code, Error,
+};
 
 /// A plugin that is not loaded or not opened.
 #[derive(Debug, thiserror::Error)]
@@ -189,25 +192,16 @@ pub enum LoadError {
         /// What about it.
         reason: String,
     },
-    /// A setting that the plugin does not have.
-    #[error("plugin {plugin}: {reason}; correct it in the profile")]
-    UnknownSetting {
+    /// Settings that the plugin does not have or that are missing, or of the wrong type or value.
+    #[error(
+        "plugin {plugin}: {}; correct it in the profile",
+        problems_of(problems)
+    )]
+    Settings {
         /// The plugin.
         plugin: String,
-        /// The key, dotted.
-        key: String,
-        /// The plugin's own words.
-        reason: String,
-    },
-    /// A setting that is missing, or of the wrong type or value.
-    #[error("plugin {plugin}: {reason}; correct it in the profile")]
-    Setting {
-        /// The plugin.
-        plugin: String,
-        /// The key, dotted; empty if the plugin did not say.
-        key: String,
-        /// The plugin's own words.
-        reason: String,
+        /// What is wrong with which, at least one; the key is empty if the plugin did not say.
+        problems: Vec<Problem>,
     },
     /// It did not open in time.
     #[error("plugin {plugin}: not open after {} s; see that what it connects to answers, and try again", deadline.as_secs_f32())]
@@ -228,7 +222,7 @@ pub enum LoadError {
         reason: String,
     },
     /// It refused to open.
-    #[error("plugin {plugin}: cannot open: {source}; see to what it names, then start again")]
+    #[error("plugin {plugin}: cannot open: {source}")]
     Open {
         /// The plugin.
         plugin: String,
@@ -255,7 +249,27 @@ fn list(folders: &[PathBuf]) -> String {
     folders.join(", ")
 }
 
+fn problems_of(problems: &[Problem]) -> String {
+    let problems = problems.iter().map(|problem| match problem.key.as_str() {
+        "" => problem.message.clone(),
+        key => format!("{key}: {}", problem.message),
+    });
+    problems.collect::<Vec<_>>().join("; ")
+}
+
 impl LoadError {
+    /// Whether the same may succeed later, with nothing changed here: what the plugin stands on
+    /// does not answer.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Open { source, .. } => {
+                source.is_retryable() || matches!(source.code(), Code::UNAVAILABLE | Code::DEADLINE)
+            }
+            Self::OpenTimeout { .. } => true,
+            _ => false,
+        }
+    }
+
     /// Of what the plugin answered when it was opened.
     pub(crate) fn open(plugin: &str, error: Error) -> Self {
         let plugin = plugin.to_owned();
@@ -267,18 +281,15 @@ impl LoadError {
             .detail()
             .and_then(|detail| serde_json::from_str::<serde_json::Value>(detail).ok())
             .unwrap_or_default();
-        match (detail["setting"].as_str(), detail["problem"].as_str()) {
-            (Some(key), Some("unknown")) => Self::UnknownSetting {
+        match detail["setting"].as_str() {
+            Some(key) => Self::Settings {
                 plugin,
-                key: key.to_owned(),
-                reason,
+                problems: vec![Problem {
+                    key: key.to_owned(),
+                    message: reason,
+                }],
             },
-            (Some(key), _) => Self::Setting {
-                plugin,
-                key: key.to_owned(),
-                reason,
-            },
-            _ => Self::Open {
+            None => Self::Open {
                 plugin,
                 source: error,
             },

@@ -25,6 +25,7 @@
 
 mod cache;
 mod error;
+mod explain;
 mod find;
 mod inspect;
 mod instance;

@@ -13,14 +13,13 @@ use micro_plugin_api::{
     __abi::{
         Manifest,
         host::{Connection, symbol},
-        plugin::secret_settings,
     },
     Host, Plugin,
 };
 use serde_json::Value;
 
 use crate::{
-    Instance, Listed, LoadError, cache, find, inspect, instance, list,
+    Instance, Listed, LoadError, cache, explain, find, inspect, instance, list,
     stage::{self, Staged},
     verify,
 };
@@ -274,11 +273,6 @@ impl Library {
             .unwrap_or_default()
     }
 
-    /// The settings whose values must not be shown, as dotted paths. Runs code of the plugin.
-    pub fn secret_settings(&self) -> Vec<String> {
-        secret_settings(&self.settings_schema())
-    }
-
     /// Opens an instance with settings as JSON text, on a thread of its own. If it is not open
     /// within `deadline`, that is an error, and it is shut down once it is open.
     ///
@@ -289,13 +283,15 @@ impl Library {
         host: Host,
         deadline: Duration,
     ) -> Result<Instance, LoadError> {
-        instance::open(
+        let opened = instance::open(
             &self.name,
             self.connection,
             settings.to_owned(),
             host,
             deadline,
-        )
-        .await
+        );
+        opened
+            .await
+            .map_err(|error| explain::explain(error, &self.settings_schema(), settings))
     }
 }

@@ -42,7 +42,7 @@ async fn a_linked_plugin_is_opened_like_a_library() {
     let host = || Host::new("quiet", "/nowhere", "/nowhere");
     let deadline = Duration::from_secs(20);
     let refused = library.open(r#"{"a":1}"#, host(), deadline).await;
-    assert!(matches!(refused, Err(LoadError::UnknownSetting { key, .. }) if key == "a"));
+    assert!(matches!(refused, Err(LoadError::Settings { problems, .. }) if problems[0].key == "a"));
     let instance = library.open("{}", host(), deadline).await.unwrap();
     assert!(instance.store().is_none() && instance.blob().is_none());
     let registry = instance.registry().unwrap();

@@ -1,7 +1,7 @@
 //! Why the modules of a profile could not be opened, a line for each.
 
 use micro_loader::LoadError;
-use micro_profile::{Location, Module};
+use micro_profile::{Location, Module, WrongSetting};
 
 /// Why the modules of a profile could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -26,10 +26,17 @@ pub enum OpenError {
     Load {
         /// The line that says so.
         location: Location,
-        /// The module, or the key of the setting that is wrong.
-        module: String,
+        /// The module.
+        module: Module,
         /// Why not.
         source: Box<LoadError>,
+    },
+
+    /// Settings that the plugin does not take.
+    #[error("{}", wrong.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Settings {
+        /// What is wrong with which, at least one.
+        wrong: Vec<WrongSetting>,
     },
 
     /// A plugin does not do what is asked of it.
@@ -54,6 +61,11 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    /// Whether the same may succeed later, with nothing changed here.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(self, Self::Load { source, .. } if source.may_pass())
+    }
+
     /// Nothing if there is no error, else the one, or all of them.
     pub(crate) fn none_of(mut errors: Vec<Self>) -> Result<(), Self> {
         match errors.pop() {

@@ -11,7 +11,7 @@ use std::{
 
 use micro_loader::{Instance, Library, LoadError, LoadOptions, Loader};
 use micro_plugin_api::Host;
-use micro_profile::{Location, Module, Profile, Slot};
+use micro_profile::{Module, Profile, Slot};
 
 use crate::{OpenError, Places, blocking, live::Handle, shutdown};
 
@@ -299,25 +299,21 @@ pub(crate) fn settings(slot: &Slot) -> String {
     serde_json::Value::Object(slot.settings.clone()).to_string()
 }
 
-/// The error of a plugin that cannot be loaded or opened.
+/// The error of a plugin that cannot be loaded or opened: of the settings, if they are what is wrong,
+/// else of the line that names the plugin.
 pub(crate) fn failed(slot: &Slot, module: Module, source: LoadError) -> OpenError {
-    let (location, module) = place(slot, module, &source);
-    OpenError::Load {
-        location,
-        module,
-        source: Box::new(source),
-    }
-}
-
-/// The line that a failure is about, and what it is about there: the setting, if it is one, else
-/// the module.
-fn place(slot: &Slot, module: Module, error: &LoadError) -> (Location, String) {
-    match error {
-        LoadError::UnknownSetting { key, .. } | LoadError::Setting { key, .. }
-            if !key.is_empty() =>
-        {
-            (slot.locate(key), format!("{module}.{key}"))
+    match source {
+        LoadError::Settings { problems, .. } => {
+            let problems = problems.into_iter();
+            let wrong = problems.map(|problem| slot.wrong(module, &problem.key, problem.message));
+            OpenError::Settings {
+                wrong: wrong.collect(),
+            }
         }
-        _ => (slot.locate("plugin"), module.to_string()),
+        source => OpenError::Load {
+            location: slot.locate("plugin"),
+            module,
+            source: Box::new(source),
+        },
     }
 }

@@ -1,6 +1,9 @@
 //! A profile that is followed: applied to the modules again when its files change, or when somebody
 //! says so.
 
+mod state;
+mod status;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -11,14 +14,15 @@ use micro_plugin_api::BoxFuture;
 use micro_profile::{Profile, ProfileError, Search, Watch};
 use tokio::{
     sync::Notify,
-    time::{Instant, timeout},
+    time::{Instant, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
+use self::state::{State, Wanted};
+pub use self::status::{ModuleStatus, ProfileStatus};
 use crate::{
-    Module, Modules, OpenError, Places, ReloadOptions, Swapped, blocking,
+    Module, Modules, Places, ReloadOptions, Swapped, blocking,
     instances::{Key, Opener},
-    unix_millis,
 };
 
 /// For how long nothing more has to change for a change to count as complete.
@@ -35,78 +39,8 @@ pub struct Reloader {
     state: Mutex<State>,
     /// Held while a profile is applied.
     turn: tokio::sync::Mutex<()>,
-}
-
-/// What is known of the profile that is followed.
-struct State {
-    profile: Profile,
-    wanted: Wanted,
-    modules: BTreeMap<Module, Mark>,
-    error: Option<String>,
-    reloaded: Option<u64>,
-}
-
-/// What is known of a module.
-#[derive(Default)]
-struct Mark {
-    /// Since when it is served by what serves it: milliseconds since the Unix epoch.
-    since: u64,
-    /// Why it is not served by what the profile names.
-    error: Option<String>,
-}
-
-/// What a profile asks for: another one is a change.
-#[derive(PartialEq, Eq)]
-enum Wanted {
-    Unreadable(String),
-    Modules(BTreeMap<Module, Result<Key, String>>),
-}
-
-/// What serves a module.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ModuleStatus {
-    /// The module.
-    pub module: Module,
-    /// The plugin that serves it; `none` if none does.
-    pub plugin: String,
-    /// The version of the plugin; empty if it is not known.
-    pub version: String,
-    /// The SHA-256 of its library, in lower-case hexadecimal; empty if it is not known.
-    pub sha256: String,
-    /// Since when: milliseconds since the Unix epoch.
-    pub since: u64,
-    /// Why it is not what the profile says, if it is not.
-    pub error: Option<String>,
-}
-
-/// What became of the profile that a server runs by.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProfileStatus {
-    /// Its name or path.
-    pub profile: String,
-    /// The manifests that it is made of, as they were read last.
-    pub files: Vec<String>,
-    /// What serves each module.
-    pub modules: Vec<ModuleStatus>,
-    /// Why the profile cannot be read as it is now, if it cannot.
-    pub error: Option<String>,
-    /// When it was applied last while the server ran: milliseconds since the Unix epoch.
-    pub reloaded: Option<u64>,
-}
-
-impl ProfileStatus {
-    /// Why what serves is not what the profile says: a sentence for each thing, most of them with
-    /// file and line. What concerns several modules, which are of one instance, is said once.
-    pub fn problems(&self) -> impl Iterator<Item = &str> {
-        let modules = self.modules.iter().map(|module| &module.error);
-        let mut all = Vec::new();
-        for problem in std::iter::once(&self.error).chain(modules).flatten() {
-            if !all.contains(&problem.as_str()) {
-                all.push(problem);
-            }
-        }
-        all.into_iter()
-    }
+    /// Told when somebody has asked for a change.
+    asked: Notify,
 }
 
 impl Reloader {
@@ -120,31 +54,17 @@ impl Reloader {
         // That which opened them knows the libraries already.
         let opener = modules.opener.clone();
         let opener = opener.unwrap_or_else(|| Arc::new(Opener::new(places)));
-        let now = unix_millis();
-        let mark = |module| {
-            let mark = Mark {
-                since: now,
-                error: None,
-            };
-            (module, mark)
-        };
         let slots = profile.slots.iter();
         let known = slots.map(|(module, slot)| (*module, opener.key(&profile, *module, slot)));
-        let known = known.collect();
-        let state = State {
-            wanted: wanted(known),
-            modules: Module::ALL.map(mark).into(),
-            error: None,
-            reloaded: None,
-            profile,
-        };
+        let wanted = Wanted::of(known.collect());
         Arc::new(Self {
-            name: state.profile.name.clone(),
+            name: profile.name.clone(),
             modules,
             opener,
             search,
-            state: Mutex::new(state),
+            state: Mutex::new(State::new(profile, wanted)),
             turn: tokio::sync::Mutex::default(),
+            asked: Notify::new(),
         })
     }
 
@@ -160,13 +80,15 @@ impl Reloader {
                 self.modules.instances.with(key, of)
             });
             let mark = state.modules.get(&module);
+            let under_way = state.under_way.as_ref();
+            let under_way = under_way.and_then(|it| it.of(module, key.as_ref()));
             ModuleStatus {
                 module,
                 plugin: slot.plugin(),
                 version: version.unwrap_or_default(),
                 sha256: key.map(|key| key.sha256).unwrap_or_default(),
                 since: mark.map_or(0, |mark| mark.since),
-                error: mark.and_then(|mark| mark.error.clone()),
+                error: under_way.or_else(|| mark.and_then(|mark| mark.error.clone())),
             }
         });
         ProfileStatus {
@@ -183,7 +105,8 @@ impl Reloader {
         }
     }
 
-    /// Reads the profile again and applies it. Whoever asks while somebody else does waits.
+    /// Reads the profile again and applies it. Whoever asks while somebody else does waits. Tells
+    /// also what came of the same profile when a change was noticed, if nobody was told of it yet.
     ///
     /// # Errors
     /// The profile cannot be read: nothing has changed.
@@ -194,21 +117,14 @@ impl Reloader {
         Box::pin(async move {
             let _turn = self.turn.lock().await;
             let profile = self.load().await;
-            self.note(&profile);
+            self.lock().read(profile.as_ref().err());
             let profile = profile?;
-            let wanted = wanted(self.opener.keys(&profile).await);
-            Ok(self.apply(profile, wanted, options).await)
+            let wanted = Wanted::of(self.opener.keys(&profile).await);
+            let outcome = self.apply(profile, wanted, options).await;
+            let outcome = self.lock().tell(outcome);
+            self.asked.notify_one();
+            Ok(outcome)
         })
-    }
-
-    /// Notes what is wrong with the profile that was read.
-    fn note(&self, read: &Result<Profile, ProfileError>) {
-        let mut state = self.lock();
-        state.error = read.as_ref().err().map(ToString::to_string);
-        if let Some(error) = &state.error {
-            tracing::error!("the profile cannot be read, and what serves serves on: {error}");
-            state.wanted = Wanted::Unreadable(error.clone());
-        }
     }
 
     /// The profile as it is now. Files are read where it may take its time.
@@ -223,52 +139,48 @@ impl Reloader {
         wanted: Wanted,
         options: &ReloadOptions<'_>,
     ) -> Vec<Swapped> {
-        self.lock().wanted = wanted;
-        let outcome = self.modules.apply(&profile, &self.opener, options).await;
-        let mut state = self.lock();
-        let now = unix_millis();
-        state.profile = profile;
-        state.reloaded = Some(now);
-        for mark in state.modules.values_mut() {
-            mark.error = None;
-        }
-        for Swapped {
-            module,
-            from,
-            to,
-            error,
-        } in &outcome
-        {
-            let mark = state.modules.entry(*module).or_default();
-            mark.error = error.as_ref().map(ToString::to_string);
-            match error {
-                None => {
-                    mark.since = now;
-                    tracing::info!(module = module.as_str(), from, to, "module was swapped");
-                }
-                Some(error) => tracing::error!(
-                    module = module.as_str(),
-                    from,
-                    to,
-                    "module was not swapped, and serves on as it was: {error}"
-                ),
-            }
-        }
+        let changed = self.changed(&wanted);
+        self.lock().begin(wanted, changed);
+        let options = ReloadOptions {
+            progress: &|progress| {
+                self.lock().copied(&progress);
+                (options.progress)(progress);
+            },
+            ..*options
+        };
+        let outcome = self.modules.apply(&profile, &self.opener, &options).await;
+        self.lock().end(profile, &outcome);
         outcome
     }
 
+    /// The modules that are to be served by something else.
+    fn changed(&self, wanted: &Wanted) -> BTreeMap<Module, Key> {
+        let Wanted::Modules(keys) = wanted else {
+            return BTreeMap::new();
+        };
+        keys.iter()
+            .filter_map(|(module, key)| Some((*module, key.as_ref().ok()?.clone())))
+            .filter(|(module, key)| self.modules.slots.any(*module).key().as_ref() != Some(key))
+            .collect()
+    }
+
     /// Applies the profile whenever it changes: one of its files, one that would be found in its
-    /// place, or the library of a plugin that it names. Until `stop`.
+    /// place, or the library of a plugin that it names. What did not come off, and may later, is
+    /// tried again, after longer and longer. Until `stop`.
     pub async fn follow(&self, stop: CancellationToken) {
         let changed = Arc::new(Notify::new());
-        let mut watch = match Watch::new({
+        let warn = |error: &dyn std::fmt::Display| {
+            tracing::warn!("{error}; `micro profile reload` applies a change");
+        };
+        let notice = {
             let changed = changed.clone();
             move || changed.notify_one()
-        }) {
-            Ok(watch) => watch,
+        };
+        let mut watch = match Watch::new(notice) {
+            Ok(watch) => Some(watch),
             Err(error) => {
-                tracing::warn!("{error}; `micro profile reload` applies a change");
-                return;
+                warn(&error);
+                None
             }
         };
         loop {
@@ -278,14 +190,33 @@ impl Reloader {
                 let plugins = self.opener.watched(&state.profile);
                 found.cloned().chain(plugins).collect::<Vec<_>>()
             };
-            if let Err(error) = watch.set(paths) {
-                tracing::warn!("{error}; `micro profile reload` applies a change");
+            if let Some(Err(error)) = watch.as_mut().map(|watch| watch.set(paths)) {
+                warn(&error);
             }
             // What changed before it was watched.
             self.reload_if_changed().await;
             tokio::select! {
                 () = stop.cancelled() => return,
+                () = self.is_due() => {}
                 () = changed.notified() => settle(&changed).await,
+            }
+        }
+    }
+
+    /// Waits until what did not come off is to be tried again.
+    async fn is_due(&self) {
+        loop {
+            let at = self.lock().again.as_ref().map(|again| again.at);
+            let due = async {
+                match at {
+                    Some(at) => sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = due => return,
+                // Whoever asks for a change changes when the next is due.
+                () = self.asked.notified() => {}
             }
         }
     }
@@ -294,13 +225,16 @@ impl Reloader {
         let _turn = self.turn.lock().await;
         let profile = self.load().await;
         let now = match &profile {
-            Ok(profile) => wanted(self.opener.keys(profile).await),
+            Ok(profile) => Wanted::of(self.opener.keys(profile).await),
             Err(error) => Wanted::Unreadable(error.to_string()),
         };
-        if self.lock().wanted == now {
-            return;
+        {
+            let mut state = self.lock();
+            if state.wanted == now && !state.is_due() {
+                return;
+            }
+            state.read(profile.as_ref().err());
         }
-        self.note(&profile);
         let Ok(profile) = profile else {
             return;
         };
@@ -308,7 +242,8 @@ impl Reloader {
             copy: false,
             progress: &|_| {},
         };
-        self.apply(profile, now, &options).await;
+        let outcome = self.apply(profile, now, &options).await;
+        self.lock().keep(&outcome);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -321,14 +256,6 @@ impl Reloader {
 async fn settle(changed: &Notify) {
     let began = Instant::now();
     while began.elapsed() < MOST_QUIET && timeout(QUIET, changed.notified()).await.is_ok() {}
-}
-
-fn wanted(keys: BTreeMap<Module, Result<Key, OpenError>>) -> Wanted {
-    let keys = keys.into_iter();
-    Wanted::Modules(
-        keys.map(|(module, key)| (module, key.map_err(|error| error.to_string())))
-            .collect(),
-    )
 }
 
 impl std::fmt::Debug for Reloader {

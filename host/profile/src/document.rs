@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use micro_plugin_api::userinfo;
 use serde_json::{Map, Number, Value};
 use toml::{
     Spanned,
@@ -46,36 +47,47 @@ pub(crate) struct Reader<'a> {
 type Result<T> = std::result::Result<T, ProfileError>;
 
 impl Reader<'_> {
-    /// The file as TOML.
-    fn parse(&self) -> Result<Spanned<DeTable<'_>>> {
-        DeTable::parse(self.text).map_err(|error| {
-            let at = error.span().map_or(0, |span| span.start);
+    /// The file as TOML; nothing of it where it is none, and every mistake.
+    fn parse(&self, wrong: &mut Vec<ProfileError>) -> Spanned<DeTable<'_>> {
+        let (table, errors) = DeTable::parse_recoverable(self.text);
+        if errors.is_empty() {
+            return table;
+        }
+        // What else the parser says of a line follows from the first that it says.
+        let mut lines = BTreeMap::new();
+        for error in errors {
+            let location = self.at(error.span().map_or(0, |span| span.start));
             // The parser's message may span lines; an error of ours is one.
             let message = error.message().replace('\n', ", ");
-            ProfileError::invalid(self.at(at), message)
-        })
+            let line = location.line;
+            let error = ProfileError::invalid(location, message);
+            lines.entry(line).or_insert(error);
+        }
+        wrong.extend(lines.into_values());
+        Spanned::new(0..0, DeTable::new())
     }
 
     /// A file of settings for the plugin of this name.
-    pub(crate) fn settings(&self, plugin: &str) -> Result<Slot> {
+    pub(crate) fn settings(&self, plugin: &str, wrong: &mut Vec<ProfileError>) -> Slot {
         let mut slot = Slot {
             plugin: plugin.to_owned(),
             settings: Map::new(),
             location: self.at(0),
             lines: BTreeMap::new(),
         };
-        for (key, value) in self.parse()?.get_ref() {
+        for (key, value) in self.parse(wrong).get_ref() {
             let name = key.get_ref().as_ref();
             slot.lines
                 .insert(name.to_owned(), self.line(key.span().start));
-            let setting = self.value(name, name, value, &mut slot.lines)?;
+            let setting = self.value(name, name, value, &mut slot.lines, wrong);
             slot.settings.insert(name.to_owned(), setting);
         }
-        Ok(slot)
+        slot
     }
 
-    pub(crate) fn read(&self) -> Result<Document> {
-        let table = self.parse()?;
+    /// What the file says, as far as it makes sense; what does not is noted.
+    pub(crate) fn read(&self, wrong: &mut Vec<ProfileError>) -> Document {
+        let table = self.parse(wrong);
         let mut document = Document {
             extends: None,
             slots: BTreeMap::new(),
@@ -84,32 +96,44 @@ impl Reader<'_> {
         };
         for (key, value) in table.get_ref() {
             let location = self.at(key.span().start);
-            match key.get_ref().as_ref() {
-                "extends" => document.extends = Some((self.string("extends", value)?, location)),
-                "plugins" => document.plugins = self.plugins(value)?,
-                "server" => document.server = self.server(value, location)?,
+            let read = match key.get_ref().as_ref() {
+                "extends" => self
+                    .string("extends", value)
+                    .map(|name| document.extends = Some((name, location))),
+                "plugins" => self
+                    .plugins(value, wrong)
+                    .map(|plugins| document.plugins = plugins),
+                "server" => self
+                    .server(value, location, wrong)
+                    .map(|server| document.server = server),
                 word => match Module::parse(word) {
-                    Some(module) => {
-                        let slot = self.slot(module, value, location)?;
+                    Some(module) => self.slot(module, value, location, wrong).map(|slot| {
                         document.slots.insert(module, slot);
-                    }
+                    }),
                     None => {
                         let modules = Module::ALL.map(Module::as_str).join(", ");
-                        return Err(ProfileError::invalid(
+                        Err(ProfileError::invalid(
                             location,
                             format!(
                                 "unknown key `{word}`; a profile has extends, {modules}, \
                                  plugins and server"
                             ),
-                        ));
+                        ))
                     }
                 },
-            }
+            };
+            wrong.extend(read.err());
         }
-        Ok(document)
+        document
     }
 
-    fn slot(&self, module: Module, value: &Spanned<DeValue<'_>>, at: Location) -> Result<Slot> {
+    fn slot(
+        &self,
+        module: Module,
+        value: &Spanned<DeValue<'_>>,
+        at: Location,
+        wrong: &mut Vec<ProfileError>,
+    ) -> Result<Slot> {
         let table = self.table(module.as_str(), value)?;
         let mut plugin = None;
         let mut settings = Map::new();
@@ -121,7 +145,7 @@ impl Reader<'_> {
             if name == "plugin" {
                 plugin = Some(self.plugin_name(&dotted, value)?);
             } else {
-                let setting = self.value(&dotted, name, value, &mut lines)?;
+                let setting = self.value(&dotted, name, value, &mut lines, wrong);
                 settings.insert(name.to_owned(), setting);
             }
         }
@@ -148,6 +172,7 @@ impl Reader<'_> {
         if is_name(&name) {
             return Ok(name);
         }
+        let name = userinfo::hide_in_value(&name);
         Err(ProfileError::invalid(
             self.at(value.span().start),
             format!(
@@ -157,48 +182,71 @@ impl Reader<'_> {
         ))
     }
 
-    fn plugins(&self, value: &Spanned<DeValue<'_>>) -> Result<BTreeMap<String, PluginSource>> {
+    fn plugins(
+        &self,
+        value: &Spanned<DeValue<'_>>,
+        wrong: &mut Vec<ProfileError>,
+    ) -> Result<BTreeMap<String, PluginSource>> {
         let mut plugins = BTreeMap::new();
         for (key, value) in self.table("plugins", value)? {
             let name = key.get_ref().as_ref();
             let at = self.at(key.span().start);
             let dotted = format!("plugins.{name}");
             if !is_name(name) {
-                return Err(ProfileError::invalid(
+                wrong.push(ProfileError::invalid(
                     at,
                     format!("`{name}` is not the name of a plugin (letters, digits, `-` and `_`)"),
                 ));
+                continue;
             }
             let mut source = PluginSource {
                 path: None,
                 sha256: None,
                 location: at,
             };
-            for (key, value) in self.table(&dotted, value)? {
+            let table = match self.table(&dotted, value) {
+                Ok(table) => table,
+                Err(error) => {
+                    wrong.push(error);
+                    continue;
+                }
+            };
+            for (key, value) in table {
                 let field = key.get_ref().as_ref();
                 let dotted = format!("{dotted}.{field}");
-                match field {
-                    "path" => source.path = Some(self.path(&self.string(&dotted, value)?)),
-                    "sha256" => source.sha256 = Some(self.sha256(&dotted, value)?),
-                    _ => {
-                        return Err(ProfileError::invalid(
-                            self.at(key.span().start),
-                            format!("unknown key `{dotted}`; a plugin has path and sha256"),
-                        ));
-                    }
-                }
+                let read = match field {
+                    "path" => self
+                        .path(&dotted, value)
+                        .map(|path| source.path = Some(path)),
+                    "sha256" => self
+                        .sha256(&dotted, value)
+                        .map(|sha256| source.sha256 = Some(sha256)),
+                    _ => Err(ProfileError::invalid(
+                        self.at(key.span().start),
+                        format!("unknown key `{dotted}`; a plugin has path and sha256"),
+                    )),
+                };
+                wrong.extend(read.err());
             }
             plugins.insert(name.to_owned(), source);
         }
         Ok(plugins)
     }
 
-    fn path(&self, text: &str) -> PathBuf {
-        let path = PathBuf::from(text);
-        match self.folder {
+    fn path(&self, key: &str, value: &Spanned<DeValue<'_>>) -> Result<PathBuf> {
+        let text = self.string(key, value)?;
+        // Where it is taken for a path it is shown as one, and may hold a password.
+        if text.contains("://") {
+            return Err(ProfileError::invalid(
+                self.at(value.span().start),
+                format!("{key} is a URL; it names a file of this machine"),
+            ));
+        }
+        let path = PathBuf::from(&text);
+        Ok(match self.folder {
             Some(folder) if path.is_relative() && text.contains('/') => folder.join(path),
             _ => path,
-        }
+        })
     }
 
     fn sha256(&self, key: &str, value: &Spanned<DeValue<'_>>) -> Result<String> {
@@ -212,40 +260,41 @@ impl Reader<'_> {
         ))
     }
 
-    fn server(&self, value: &Spanned<DeValue<'_>>, at: Location) -> Result<ServerSettings> {
+    fn server(
+        &self,
+        value: &Spanned<DeValue<'_>>,
+        at: Location,
+        wrong: &mut Vec<ProfileError>,
+    ) -> Result<ServerSettings> {
         let mut server = ServerSettings {
             location: Some(at),
             ..ServerSettings::default()
         };
         for (key, value) in self.table("server", value)? {
-            match key.get_ref().as_ref() {
-                "keys" => {
-                    server.keys = match self.string("server.keys", value)?.as_str() {
-                        "file" => Keys::File,
-                        "memory" => Keys::Memory,
-                        "store" => Keys::Store,
-                        other => {
-                            return Err(ProfileError::invalid(
-                                self.at(value.span().start),
-                                format!(
-                                    "server.keys is `{other}`; it may be `file`, `memory` or `store`"
-                                ),
-                            ));
-                        }
-                    }
-                }
-                "lease_seconds" => server.lease = Some(self.lease(value)?),
-                other => {
-                    return Err(ProfileError::invalid(
-                        self.at(key.span().start),
-                        format!(
-                            "unknown key `server.{other}`; [server] has keys and lease_seconds"
-                        ),
-                    ));
-                }
-            }
+            let read = match key.get_ref().as_ref() {
+                "keys" => self.keys(value).map(|keys| server.keys = keys),
+                "lease_seconds" => self.lease(value).map(|lease| server.lease = Some(lease)),
+                other => Err(ProfileError::invalid(
+                    self.at(key.span().start),
+                    format!("unknown key `server.{other}`; [server] has keys and lease_seconds"),
+                )),
+            };
+            wrong.extend(read.err());
         }
         Ok(server)
+    }
+
+    fn keys(&self, value: &Spanned<DeValue<'_>>) -> Result<Keys> {
+        match self.string("server.keys", value)?.as_str() {
+            "file" => Ok(Keys::File),
+            "memory" => Ok(Keys::Memory),
+            "store" => Ok(Keys::Store),
+            // Who took it for the place of a key wrote that, which is not to be shown.
+            _ => Err(ProfileError::invalid(
+                self.at(value.span().start),
+                "server.keys says where keys come from; it may be `file`, `memory` or `store`",
+            )),
+        }
     }
 
     fn lease(&self, value: &Spanned<DeValue<'_>>) -> Result<Duration> {
@@ -266,43 +315,45 @@ impl Reader<'_> {
             })
     }
 
-    /// A setting as JSON, which is how a plugin takes it. `path` is its dotted key within the
-    /// slot, under which the lines of what is inside it are noted.
+    /// A setting as JSON, which is how a plugin takes it; null, with a note, where it cannot. `path`
+    /// is its dotted key within the slot, under which the lines of what is inside it are noted.
     fn value(
         &self,
         key: &str,
         path: &str,
         value: &Spanned<DeValue<'_>>,
         lines: &mut BTreeMap<String, usize>,
-    ) -> Result<Value> {
+        wrong: &mut Vec<ProfileError>,
+    ) -> Value {
         let out_of_range = |what: &str| {
             ProfileError::invalid(
                 self.at(value.span().start),
                 format!("{key}: {what} cannot be passed to a plugin"),
             )
         };
-        Ok(match value.get_ref() {
-            DeValue::String(_) => Value::String(self.string(key, value)?),
-            DeValue::Boolean(boolean) => Value::Bool(*boolean),
+        let read = match value.get_ref() {
+            DeValue::String(_) => self.string(key, value).map(Value::String),
+            DeValue::Boolean(boolean) => Ok(Value::Bool(*boolean)),
             DeValue::Integer(integer) => i64::from_str_radix(integer.as_str(), integer.radix())
                 .map(Value::from)
-                .map_err(|_| out_of_range("an integer of more than 64 bits"))?,
+                .map_err(|_| out_of_range("an integer of more than 64 bits")),
             DeValue::Float(float) => {
                 let float: f64 = float.as_str().parse().unwrap_or(f64::NAN);
                 Number::from_f64(float)
                     .map(Value::Number)
-                    .ok_or_else(|| out_of_range("a number that is not finite"))?
+                    .ok_or_else(|| out_of_range("a number that is not finite"))
             }
             // JSON has no dates; plugins take them as RFC 3339 strings.
-            DeValue::Datetime(datetime) => Value::String(datetime.to_string()),
+            DeValue::Datetime(datetime) => Ok(Value::String(datetime.to_string())),
             DeValue::Array(array) => {
                 let mut values = Vec::with_capacity(array.len());
                 for (index, item) in array.iter().enumerate() {
                     let path = format!("{path}[{index}]");
                     lines.insert(path.clone(), self.line(item.span().start));
-                    values.push(self.value(&format!("{key}[{index}]"), &path, item, lines)?);
+                    let key = format!("{key}[{index}]");
+                    values.push(self.value(&key, &path, item, lines, wrong));
                 }
-                Value::Array(values)
+                Ok(Value::Array(values))
             }
             DeValue::Table(table) => {
                 let mut map = Map::new();
@@ -310,11 +361,15 @@ impl Reader<'_> {
                     let name = inner.get_ref().as_ref();
                     let path = format!("{path}.{name}");
                     lines.insert(path.clone(), self.line(inner.span().start));
-                    let item = self.value(&format!("{key}.{name}"), &path, item, lines)?;
+                    let item = self.value(&format!("{key}.{name}"), &path, item, lines, wrong);
                     map.insert(name.to_owned(), item);
                 }
-                Value::Object(map)
+                Ok(Value::Object(map))
             }
+        };
+        read.unwrap_or_else(|error| {
+            wrong.push(error);
+            Value::Null
         })
     }
 
@@ -341,9 +396,12 @@ impl Reader<'_> {
     }
 
     fn wrong_type(&self, key: &str, wanted: &str, value: &Spanned<DeValue<'_>>) -> ProfileError {
-        let got = match value.get_ref().type_str() {
-            kind @ ("integer" | "array") => format!("an {kind}"),
-            kind => format!("a {kind}"),
+        // In the words of `micro profile check` about settings.
+        let got = match value.get_ref() {
+            DeValue::Integer(_) => "an integer".to_owned(),
+            DeValue::Float(_) => "a number".to_owned(),
+            DeValue::Array(_) => "a list".to_owned(),
+            other => format!("a {}", other.type_str()),
         };
         ProfileError::invalid(
             self.at(value.span().start),

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use micro_plugin_api::userinfo;
+
 use crate::Location;
 
 /// Why a profile could not be loaded.
@@ -17,8 +19,9 @@ pub enum ProfileError {
 
     /// The name could not be one: it is looked up as a file name.
     #[error(
-        "`{0}` is not the name of a profile: use letters, digits, `-`, `_` and `.`, or a path \
-         that holds a `/` or ends in `.toml`"
+        "`{}` is not the name of a profile: use letters, digits, `-`, `_` and `.`, or a path \
+         that holds a `/` or ends in `.toml`",
+        userinfo::hide_in_value(.0)
     )]
     BadName(String),
 
@@ -32,7 +35,7 @@ pub enum ProfileError {
     },
 
     /// The file is there, or should be, and cannot be read.
-    #[error("profile {path}: {source}", path = path.display())]
+    #[error("profile {path}: {source}", path = userinfo::hide_in_value(&path.display().to_string()))]
     Read {
         /// The file.
         path: PathBuf,
@@ -67,6 +70,10 @@ pub enum ProfileError {
         message: String,
     },
 
+    /// Several mistakes.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Several(Vec<Self>),
+
     /// A string names a variable that the environment does not hold.
     #[error(
         "{location}: {key}: environment variable {variable} is not set; set it, or give a default \
@@ -83,6 +90,33 @@ pub enum ProfileError {
 }
 
 impl ProfileError {
+    /// The error of all these mistakes; none if there is none.
+    pub(crate) fn of(mut wrong: Vec<Self>) -> Option<Self> {
+        match wrong.len() {
+            0 | 1 => wrong.pop(),
+            _ => Some(Self::Several(wrong)),
+        }
+    }
+
+    /// The mistakes, each in one line.
+    pub fn lines(&self) -> Vec<String> {
+        match self {
+            Self::Several(all) => all.iter().flat_map(Self::lines).collect(),
+            one => vec![one.to_string()],
+        }
+    }
+
+    /// Where the mistake is, if it is one within a manifest.
+    pub fn location(&self) -> Option<&Location> {
+        match self {
+            Self::Invalid { location, .. }
+            | Self::MissingVariable { location, .. }
+            | Self::Extends { location, .. }
+            | Self::Cycle { location, .. } => Some(location),
+            _ => None,
+        }
+    }
+
     pub(crate) fn invalid(location: Location, message: impl Into<String>) -> Self {
         Self::Invalid {
             location,

@@ -17,7 +17,9 @@ mod watch;
 
 pub use builtin::BUILTIN;
 pub use error::ProfileError;
-pub use profile::{Keys, Location, Module, PluginSource, Profile, ServerSettings, Slot};
+pub use profile::{
+    Keys, Location, Module, PluginSource, Profile, ServerSettings, Slot, WrongSetting,
+};
 pub use redact::HIDDEN;
 pub use search::{Listed, RESERVED, Search};
 pub use watch::{Watch, WatchError};
@@ -26,9 +28,23 @@ pub use watch::{Watch, WatchError};
 /// `.toml`).
 ///
 /// # Errors
-/// What is wrong with which file, in one line: see [`ProfileError`].
+/// What is wrong with which files: see [`ProfileError`].
 pub fn load(name_or_path: &str, search: &Search) -> Result<Profile, ProfileError> {
     resolve::resolve(name_or_path, search.find(name_or_path, None)?, search)
+}
+
+/// The profile as far as it makes sense, and everything that is wrong with it. What cannot be found
+/// or read at all is no profile.
+pub fn examine(name_or_path: &str, search: &Search) -> (Option<Profile>, Vec<ProfileError>) {
+    let mut wrong = Vec::new();
+    let profile = match search.find(name_or_path, None) {
+        Ok(found) => Some(resolve::examine(name_or_path, found, search, &mut wrong)),
+        Err(error) => {
+            wrong.push(error);
+            None
+        }
+    };
+    (profile, wrong)
 }
 
 /// The profile that a manifest of this text would be, stood it in `file`.
@@ -44,19 +60,20 @@ pub fn parse(
     resolve::resolve(name, search::of_text(name, file, text)?, search)
 }
 
-/// The text of the manifest of a name or path as it stands there, with the values that
-/// `is_secret` says to be secret replaced by [`HIDDEN`]. It is asked with the name of a plugin and
-/// the dotted path of one of its settings (without the positions within arrays).
+/// The text of the manifest of a name or path as it stands there, with the values that `hides` says
+/// must not be shown replaced by [`HIDDEN`], and without what URLs say of their users. It is asked
+/// with the name of a plugin and the dotted path of one of its settings (without the positions within
+/// arrays). Settings that are commented out are settings.
 ///
 /// # Errors
 /// The manifest is not found, or is wrong.
 pub fn text(
     name_or_path: &str,
     search: &Search,
-    is_secret: impl Fn(&str, &str) -> bool,
+    hides: impl Fn(&str, &str) -> bool,
 ) -> Result<(Arc<str>, String), ProfileError> {
     let found = search.find(name_or_path, None)?;
-    let text = redact::redact(&found, search, &is_secret)?;
+    let text = redact::redact(&found, search, &hides)?;
     Ok((found.file, text))
 }
 

@@ -105,6 +105,42 @@ impl Slot {
             }
         }
     }
+
+    /// Whether this was written at a place, or part of it.
+    pub fn is_at(&self, place: &Location) -> bool {
+        let mut lines = self.lines.values().chain([&self.location.line]);
+        self.location.file == place.file && lines.any(|line| *line == place.line)
+    }
+
+    /// What is wrong with the setting of a dotted key, in the place of this module; with all of them,
+    /// if the key is empty.
+    pub fn wrong(&self, module: Module, key: &str, message: impl Into<String>) -> WrongSetting {
+        WrongSetting {
+            location: self.locate(key),
+            key: match key {
+                "" => module.to_string(),
+                key => format!("{module}.{key}"),
+            },
+            message: message.into(),
+        }
+    }
+}
+
+/// A setting that a plugin does not take. Prints as one line: where, which, and what is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrongSetting {
+    /// Where it was written, or what it is missing from.
+    pub location: Location,
+    /// Its dotted key, the module first.
+    pub key: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+impl fmt::Display for WrongSetting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}: {}", self.location, self.key, self.message)
+    }
 }
 
 impl fmt::Debug for Slot {

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::{ProfileError, builtin};
+use crate::{Location, ProfileError, builtin};
 
 /// Names that have no manifest: what a command line and a service say in `MICRO_PROFILE`.
 pub const RESERVED: [&str; 2] = ["client", "service"];
@@ -229,9 +229,18 @@ pub(crate) fn read(path: PathBuf) -> Result<Found, ProfileError> {
         source,
     };
     let identity = fs::canonicalize(&path).map_err(failed)?;
-    let text = text_of(&identity).map_err(failed)?;
+    let file: Arc<str> = path.display().to_string().into();
+    let text = String::from_utf8(bytes_of(&identity).map_err(failed)?).map_err(|error| {
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
+        let file = file.clone();
+        ProfileError::invalid(
+            Location { file, line },
+            "what stands here is not UTF-8, which a manifest is written in; save it as that",
+        )
+    })?;
     Ok(Found {
-        file: path.display().to_string().into(),
+        file,
         identity: identity.display().to_string(),
         folder: identity.parent().map(Path::to_owned),
         paths: vec![path, identity],
@@ -239,20 +248,20 @@ pub(crate) fn read(path: PathBuf) -> Result<Found, ProfileError> {
     })
 }
 
-/// The text of a file that is one, and no larger than any manifest is: who follows a profile reads
+/// What is in a file that is one, and no larger than any manifest is: who follows a profile reads
 /// whatever is put in its place, and must come back from it.
-fn text_of(path: &Path) -> io::Result<String> {
+fn bytes_of(path: &Path) -> io::Result<Vec<u8>> {
     // Opening a pipe would wait for who writes into it.
     let metadata = fs::metadata(path)?;
     if !metadata.is_file() && !metadata.is_dir() {
         let text = "it is no regular file";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
     }
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     let mut file = File::open(path)?.take(MOST_BYTES + 1);
-    if file.read_to_string(&mut text)? as u64 > MOST_BYTES {
+    if file.read_to_end(&mut bytes)? as u64 > MOST_BYTES {
         let text = format!("it is larger than {} KiB", MOST_BYTES / 1024);
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
     }
-    Ok(text)
+    Ok(bytes)
 }

@@ -326,11 +326,15 @@ fn mistakes_are_one_line_with_file_line_and_key() {
     );
     refused(
         "extends = ['a', 'b']\n",
-        "DIR/mine.toml:1: extends must be a string, not an array",
+        "DIR/mine.toml:1: extends must be a string, not a list",
     );
     refused(
         "[plugins.a]\nfile = 'x'\n",
         "DIR/mine.toml:2: unknown key `plugins.a.file`; a plugin has path and sha256",
+    );
+    refused(
+        "[plugins.a]\npath = 'https://me:hunter2@host/a.so'\n",
+        "DIR/mine.toml:2: plugins.a.path is a URL; it names a file of this machine",
     );
     refused(
         "[plugins.a]\nsha256 = 'abc'\n",
@@ -342,8 +346,9 @@ fn mistakes_are_one_line_with_file_line_and_key() {
         "DIR/mine.toml:1: `../a` is not the name of a plugin (letters, digits, `-` and `_`)",
     );
     refused(
-        "[server]\nkeys = 'disk'\n",
-        "DIR/mine.toml:2: server.keys is `disk`; it may be `file`, `memory` or `store`",
+        "[server]\nkeys = 'hunter2'\n",
+        "DIR/mine.toml:2: server.keys says where keys come from; it may be `file`, `memory` or \
+         `store`",
     );
     refused(
         "[server]\nport = 1\n",
@@ -382,6 +387,57 @@ fn what_is_not_toml_is_one_line_too() {
         assert!(error.starts_with("DIR/mine.toml:"), "{error}");
         assert_eq!(error.lines().count(), 1, "{error}");
     }
+}
+
+#[test]
+fn all_mistakes_are_told() {
+    let manifests = Manifests::new(&[
+        (
+            "mine.toml",
+            "extends = 'base'\n[brokr]\n[store]\nplugin = 'nats://me:hunter2@host'\n[blob]\n\
+             plugin = 'a'\nlimits = [nan, 1, nan]\npath = '${NOT_SET}'\n[server]\nkeys = 3\n",
+        ),
+        ("base.toml", "[stream]\n"),
+    ]);
+    let error = manifests.load("mine").expect_err("mistakes");
+    let lines = error.lines();
+    for (line, parts) in lines.iter().zip([
+        ["/mine.toml:4: store.plugin: `nats://***@host` is not"],
+        ["/mine.toml:7: blob.limits[0]: a number that is not finite"],
+        ["/mine.toml:7: blob.limits[2]: a number that is not finite"],
+        ["/mine.toml:8: blob.path: environment variable NOT_SET"],
+        ["/mine.toml:2: unknown key `brokr`"],
+        ["/mine.toml:10: server.keys must be a string, not an integer"],
+        ["/base.toml:1: [stream] names no `plugin`"],
+    ]) {
+        for part in parts {
+            assert!(
+                lines.iter().any(|line| line.contains(part)),
+                "{part}: {line}"
+            );
+        }
+    }
+    assert_eq!(lines.len(), 7, "{lines:?}");
+    assert_eq!(error.to_string(), lines.join("; "));
+
+    let manifests = Manifests::new(&[("mine.toml", "a = \n[store]\nplugin = 'x\nb = }\n")]);
+    let error = manifests.load("mine").expect_err("mistakes");
+    let places: Vec<_> = error
+        .lines()
+        .iter()
+        .filter_map(|line| line.split(':').nth(1).map(str::to_owned))
+        .collect();
+    assert_eq!(places, ["1", "3", "4"], "{error}");
+}
+
+#[test]
+fn what_is_not_utf_8_is_named_by_its_line() {
+    let manifests = Manifests::new(&[]);
+    let path = manifests.path().join("mine.toml");
+    fs::write(&path, b"[store]\nplugin = 'a'\n# caf\xe9\n").expect("a file");
+    let error = manifests.error("mine");
+    assert!(error.starts_with("DIR/mine.toml:3: "), "{error}");
+    assert!(error.contains("UTF-8"), "{error}");
 }
 
 #[test]

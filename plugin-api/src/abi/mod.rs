@@ -4,6 +4,7 @@
 //!   interfaces (`micro.store/1`) that are asked for by name and checked for layout one by one.
 //!   A shipped interface never changes; growth is a new name.
 //! - `guard` contains panics and enters the right tokio, on every entry, poll and drop.
+//! - `schema` reads what a plugin says of its settings.
 //! - `plugin` is the side of the library: it turns an `impl Store` into the functions.
 //! - `host` is the side of the server: it turns the functions into a `StoreHandle`.
 //!
@@ -22,6 +23,7 @@ pub mod host;
 mod manifest;
 pub mod plugin;
 mod records;
+pub mod schema;
 mod store_records;
 mod stream;
 mod tables;

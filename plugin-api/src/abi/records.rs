@@ -10,7 +10,7 @@ use abi_stable::{
     std_types::{ROption, RStr, RString},
 };
 
-use crate::{Call, Code, Error, TraceContext};
+use crate::{Call, Code, Error, TraceContext, userinfo};
 
 /// Set in [`ErrorRecord::flags`] when the same call may succeed if it is simply made again.
 const RETRYABLE: u32 = 1;
@@ -37,7 +37,9 @@ impl From<Error> for ErrorRecord {
 
 impl From<ErrorRecord> for Error {
     fn from(record: ErrorRecord) -> Self {
-        let error = Self::new(Code::from_u32(record.code), record.message.into_string())
+        // What a library of a plugin's says of an address may hold what stands in it.
+        let message = userinfo::hide_in_text(&record.message);
+        let error = Self::new(Code::from_u32(record.code), message)
             .with_retryable(record.flags & RETRYABLE != 0);
         match record.detail.into_option() {
             Some(detail) => error.with_detail(detail.into_string()),

@@ -1,7 +1,6 @@
 //! etcd as both modules call it: one member of the cluster at a time, deadlines on everything, and
 //! what failed tried again where that cannot do harm.
 
-mod backoff;
 mod failure;
 mod member;
 mod snapshot;
@@ -15,11 +14,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use micro_plugin_api::{Call, Error, Result};
+use micro_plugin_api::{Backoff, Call, Error, Result};
 use tokio::time::{sleep, timeout_at};
 
 pub(crate) use self::{
-    backoff::Backoff,
     failure::Failure,
     member::Clients,
     watch::{Notice, Watching},
@@ -36,6 +34,11 @@ const TURN: Duration = Duration::from_secs(3);
 
 /// How long opening waits to hear whether the user and the password are right.
 const PROBE: Duration = Duration::from_secs(2);
+
+/// The waits of one who tries again.
+pub(crate) const fn backoff() -> Backoff {
+    Backoff::new(Duration::from_millis(50), Duration::from_secs(1))
+}
 
 /// What may be sent a second time.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -127,7 +130,7 @@ impl Etcd {
     {
         let begun = Instant::now();
         let deadline = begun + call.remaining().unwrap_or(self.timeout).min(self.timeout);
-        let mut backoff = Backoff::new();
+        let mut backoff = backoff();
         let mut renewed = false;
         for tried in 1.. {
             let turn = self.turn.load(Ordering::Relaxed);
@@ -164,7 +167,7 @@ impl Etcd {
             if failure.kind() == Kind::Lost && repeat == Repeat::UnlessDone {
                 return Err(failure.of_a_write().by(call));
             }
-            let wait = backoff.next();
+            let wait = backoff.next_wait();
             let now = Instant::now();
             let tried_all = tried >= self.members.len();
             if now + wait >= deadline || (tried_all && now >= begun + patience) {

@@ -159,6 +159,36 @@ fn a_profile_is_checked_without_being_started() {
 }
 
 #[test]
+fn a_check_tells_all_that_is_wrong() {
+    let home = Home::new();
+    home.write(
+        "wrong.toml",
+        "extends = 'test'\ncolour = 1\n[store]\nplugin = 'zoo'\nslow_ms = '${NOT_SET}'\n\
+         password = 3\n[server]\nkeys = 'hunter2'\n",
+    );
+    let said = home.fails(&["profile", "check", "./wrong.toml"]);
+    for line in [
+        "./wrong.toml:2: unknown key `colour`; a profile has extends, ",
+        "./wrong.toml:5: store.slow_ms: environment variable NOT_SET is not set",
+        "./wrong.toml:6: store.password: must be a string, not an integer",
+        "./wrong.toml:8: server.keys says where keys come from",
+    ] {
+        let told = said.lines().filter(|said| said.starts_with(line)).count();
+        assert_eq!(told, 1, "{line}: {said}");
+    }
+    // Nothing follows from what cannot be read.
+    assert_eq!(said.matches("store.slow_ms").count(), 1, "{said}");
+    assert!(!said.contains("hunter2"), "{said}");
+    let found = home.json(&["profile", "check", "./wrong.toml"]);
+    assert_eq!(found["ok"], false);
+    assert_eq!(found["problems"].as_array().map(Vec::len), Some(3));
+
+    home.write("bytes.toml", b"extends = 'test'\n# caf\xe9\n");
+    let said = home.fails(&["profile", "check", "./bytes.toml"]);
+    assert!(said.starts_with("./bytes.toml:2: "), "{said}");
+}
+
+#[test]
 fn two_profiles_are_compared() {
     let home = Home::new();
     home.write(

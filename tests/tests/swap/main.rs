@@ -8,6 +8,8 @@ mod exclusive;
 mod followed;
 mod refusals;
 mod replace;
+mod secrets;
 mod store;
 mod streams;
+mod told;
 mod under_load;

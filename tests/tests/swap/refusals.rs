@@ -38,7 +38,13 @@ async fn a_store_without_this_platforms_records_is_refused() {
     // The files have the platform's id, and records that are out of date.
     followed.set("store", FILE);
     let error = followed.reload_badly(false, Module::Store).await;
-    assert!(error.contains("they are older"), "{error}");
+    for part in [
+        "an older copy of this platform's records",
+        "accounts, rules and all else would go back to what they were then",
+        "micro profile reload --copy",
+    ] {
+        assert!(error.contains(part), "{error}");
+    }
     let record = store.read(&call(), TABLE, "key").await.unwrap().unwrap();
     assert_eq!(record.value, "newer");
     followed.end().await;
@@ -61,11 +67,17 @@ async fn nothing_is_copied_over_what_is_somebody_elses() {
         "store",
         &format!("plugin = \"file\"\ndir = {:?}", own.display()),
     );
-    let error = followed.reload_badly(true, Module::Store).await;
-    assert!(
-        error.contains(&format!("the records of another platform ({theirs})")),
-        "{error}"
-    );
+    // Whether a copy was asked for or not, the way is to copy elsewhere.
+    for copy in [false, true] {
+        let error = followed.reload_badly(copy, Module::Store).await;
+        for part in [
+            &format!("the records of another platform ({theirs})"),
+            "name an empty database, prefix or folder, and `micro profile reload --copy`",
+            "a restart of the server",
+        ] {
+            assert!(error.contains(part), "{error}");
+        }
+    }
     assert_eq!(followed.plugin(Module::Store), "memory");
     followed.end().await;
 }

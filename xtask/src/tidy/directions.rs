@@ -16,7 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("proto/wire", &["proto"]),
     ("framework", &["proto", "proto/wire"]),
     ("framework/build", &[]),
-    ("host/profile", &[]),
+    ("host/profile", &["plugin-api"]),
     ("host/loader", &["plugin-api"]),
     ("host/build", &[]),
     (

@@ -20,23 +20,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Description {
     /// Their JSON schema.
     pub(crate) schema: Value,
-    /// The dotted paths of those that must not be shown; `*` stands for any key.
-    pub(crate) secrets: Vec<String>,
-}
-
-impl Description {
-    /// Whether the setting at a dotted path (without positions in arrays) must not be shown.
-    pub(crate) fn hides(&self, path: &str) -> bool {
-        self.secrets.iter().any(|secret| covers(secret, path))
-    }
-}
-
-/// Whether what lies at `path` lies at or below `secret`.
-fn covers(secret: &str, path: &str) -> bool {
-    let mut path = path.split('.');
-    secret
-        .split('.')
-        .all(|part| path.next().is_some_and(|key| part == "*" || part == key))
 }
 
 /// Asks the plugin in a file.
@@ -70,10 +53,7 @@ pub(super) async fn answer(parent: &mut Parent, file: &File) {
         Ok(library) => {
             let schema = library.settings_schema();
             if schema.is_object() {
-                Ok(Description {
-                    secrets: library.secret_settings(),
-                    schema,
-                })
+                Ok(Description { schema })
             } else {
                 Err(format!(
                     "plugin {}: cannot describe its settings: its code for that panicked",
@@ -84,28 +64,4 @@ pub(super) async fn answer(parent: &mut Parent, file: &File) {
         Err(refusal) => Err(refusal.to_string()),
     };
     parent.say(&description).await;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_secret_covers_what_is_below_it() {
-        let description = Description {
-            secrets: vec!["password".to_owned(), "nodes.*.token".to_owned()],
-            ..Description::default()
-        };
-        for (path, hidden) in [
-            ("password", true),
-            ("password.part", true),
-            ("passwords", false),
-            ("nodes.a.token", true),
-            ("nodes.a.address", false),
-            ("nodes.a", false),
-            ("nodes", false),
-        ] {
-            assert_eq!(description.hides(path), hidden, "{path}");
-        }
-    }
 }

@@ -47,7 +47,21 @@ pub enum SwapError {
         action: &'static str,
         /// Why it failed.
         reason: String,
+        /// Whether the same may succeed later, with nothing changed here.
+        may_pass: bool,
     },
+}
+
+impl SwapError {
+    /// Whether the same may succeed later, with nothing changed here: a backend is down, say.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::Open(error) => error.may_pass(),
+            Self::Unwell { .. } => true,
+            Self::Refused { .. } => false,
+            Self::Failed { may_pass, .. } => *may_pass,
+        }
+    }
 }
 
 impl From<OpenError> for SwapError {

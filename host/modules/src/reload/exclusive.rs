@@ -14,7 +14,8 @@ use tokio::time::{Instant, sleep};
 use super::{
     SwapError,
     any_slot::{AnySlot, TakenOut},
-    swap::{HOLD, Place, idle, strange_blobs, strange_events, unlike},
+    refusal::{strange_blobs, strange_events, unlike},
+    swap::{HOLD, Place, idle},
 };
 use crate::{
     Modules,
@@ -31,7 +32,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 #[derive(Default)]
 struct Proofs {
     store: Option<(Proof, String)>,
-    blob: Option<Proof>,
+    blob: Option<(Proof, String)>,
     stream: Option<Proof>,
     services: Vec<Service>,
 }
@@ -177,7 +178,10 @@ impl Modules {
                 }
                 Module::Blob => {
                     let blob = self.slots.blob.live().map_err(&ask)?;
-                    proofs.blob = Some(Proof::in_blob(&blob.handle).await.map_err(&ask)?);
+                    let store = self.slots.store.live().map_err(&ask)?;
+                    let platform = identity::id_of(&store.handle).await.map_err(&ask)?;
+                    let proof = Proof::in_blob(&blob.handle).await.map_err(&ask)?;
+                    proofs.blob = Some((proof, platform));
                 }
                 Module::Stream => {
                     let stream = self.slots.stream.live().map_err(&ask)?;
@@ -241,15 +245,18 @@ impl Modules {
                         let holds = proof.look_in_store(&store, platform).await;
                         match holds.map_err(ask)? {
                             Holds::Ours => {}
-                            holds => return Err(place.refused(unlike(plugin, &holds))),
+                            holds => return Err(place.refused(unlike(plugin, &holds, 1))),
                         }
                     }
                 }
                 Module::Blob => {
-                    if let Some(proof) = &proofs.blob
-                        && !proof.is_in_blob(&opened.view(of)?).await.map_err(ask)?
-                    {
-                        return Err(place.refused(strange_blobs()));
+                    if let Some((proof, platform)) = &proofs.blob {
+                        let blob = opened.view(of)?;
+                        if !proof.is_in_blob(&blob).await.map_err(&ask)? {
+                            let holds = identity::blobs_of(&blob, platform).await.map_err(&ask)?;
+                            // What has one owner has one server.
+                            return Err(place.refused(strange_blobs(&holds, 1)));
+                        }
                     }
                 }
                 Module::Stream => {

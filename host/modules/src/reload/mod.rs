@@ -6,6 +6,7 @@ mod copy;
 mod error;
 mod exclusive;
 mod progress;
+mod refusal;
 mod retire;
 mod swap;
 
@@ -50,6 +51,19 @@ pub struct Swapped {
     pub to: String,
     /// Why the old one still serves, if it does.
     pub error: Option<SwapError>,
+    /// Whether that may pass by itself, and it costs nobody anything to try again.
+    pub may_pass: bool,
+}
+
+impl Swapped {
+    /// Why the old one still serves, if it does, and what becomes of that.
+    pub fn problem(&self) -> Option<String> {
+        let error = self.error.as_ref()?;
+        Some(match self.may_pass {
+            true => format!("{error}; it is tried again by itself"),
+            false => error.to_string(),
+        })
+    }
 }
 
 impl Modules {
@@ -84,6 +98,7 @@ impl Modules {
                     from: self.slots.any(module).plugin(),
                     to: plugin_in(profile, module),
                     error: Some(error.into()),
+                    may_pass: false,
                 }),
             }
         }
@@ -99,19 +114,23 @@ impl Modules {
         while let Some((module, together)) = next(&changed) {
             let from = self.slots.any(module).plugin();
             let wanted = changed.get(&module).cloned().flatten();
-            let (modules, result) = match together {
+            let (modules, result, is_free) = match together {
                 Some(modules) => {
                     let result = self.replace(&modules, profile, opener).await;
-                    (modules, result)
+                    // To try it, what serves is closed.
+                    (modules, result, false)
                 }
                 None => {
                     let result = self
                         .swap(module, wanted.as_ref(), profile, opener, options)
                         .await;
-                    (BTreeSet::from([module]), result)
+                    // A copy is made when somebody asks for it.
+                    let copies = options.copy && matches!(module, Module::Store | Module::Blob);
+                    (BTreeSet::from([module]), result, !copies)
                 }
             };
             let error = result.err();
+            let may_pass = is_free && error.as_ref().is_some_and(SwapError::may_pass);
             for module in modules {
                 changed.remove(&module);
                 outcome.push(Swapped {
@@ -119,6 +138,7 @@ impl Modules {
                     from: from.clone(),
                     to: plugin_in(profile, module),
                     error: error.clone(),
+                    may_pass,
                 });
             }
             self.retire_unused();

@@ -1,9 +1,9 @@
 //! One module is given another instance beside the one that it has.
 
-use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use micro_plugin_api::{
-    BlobHandle, BrokerHandle, Call, Error, RegistryHandle, RuntimeHandle, StoreHandle,
+    BlobHandle, BrokerHandle, Call, Code, Error, RegistryHandle, RuntimeHandle, StoreHandle,
     StreamHandle, registry::Filter,
 };
 use micro_profile::{Module, Profile, Slot as ProfileSlot};
@@ -13,6 +13,7 @@ use super::{
     ReloadOptions, SwapError,
     any_slot::unwell,
     copy::{Blobs, Copy, Records},
+    refusal::{strange_blobs, strange_events, unlike},
 };
 use crate::{
     Modules,
@@ -57,6 +58,7 @@ impl Place {
             module: self.module,
             action,
             reason: error.message().to_owned(),
+            may_pass: matches!(error.code(), Code::UNAVAILABLE | Code::DEADLINE),
         }
     }
 
@@ -168,9 +170,12 @@ impl Modules {
         new.versions_from = old.versions_from;
         let copied = match holds {
             Holds::Ours => None,
-            _ if !options.copy => return Err(place.refused(unlike(&new.plugin, &holds))),
+            Holds::Nothing | Holds::OlderOurs if !options.copy => {
+                let servers = self.servers(place).await.unwrap_or(1);
+                return Err(place.refused(unlike(&new.plugin, &holds, servers)));
+            }
             Holds::Another(_) | Holds::Something => {
-                return Err(place.refused(not_ours(&new.plugin, &holds)));
+                return Err(place.refused(unlike(&new.plugin, &holds, 1)));
             }
             Holds::Nothing | Holds::OlderOurs => {
                 self.check_alone(place).await?;
@@ -211,6 +216,17 @@ impl Modules {
     /// A copy takes what this server knows of: another one that writes into the old store at the
     /// same time would go on doing so.
     async fn check_alone(&self, place: &Place) -> Result {
+        match self.servers(place).await? {
+            0 | 1 => Ok(()),
+            servers => Err(place.refused(format!(
+                "{servers} servers use this store, and a copy would leave the others behind: stop \
+                 all but this one, copy, and start them with the new profile"
+            ))),
+        }
+    }
+
+    /// How many servers use the store.
+    async fn servers(&self, place: &Place) -> Result<usize> {
         let filter = Filter {
             domain: Some("micro".to_owned()),
             name: Some("store".to_owned()),
@@ -222,14 +238,7 @@ impl Modules {
             .iter()
             .flat_map(|service| service.nodes.iter().map(|node| &node.id))
             .collect();
-        if nodes.len() > 1 {
-            return Err(place.refused(format!(
-                "{} servers use this store, and a copy would leave the others behind: stop all but \
-                 this one, copy, and start them with the new profile",
-                nodes.len()
-            )));
-        }
-        Ok(())
+        Ok(nodes.len())
     }
 
     async fn swap_blob(
@@ -245,15 +254,35 @@ impl Modules {
         let swapped = if same.map_err(&ask)? {
             // Uploads that are under way end where they began: both have the same blobs.
             handover(slot, new, place).await
-        } else if options.copy {
+        } else {
+            self.check_blobs(&new.handle, place, options).await?;
             self.slots.changed_blobs.begin();
             let swapped = self.copy_blobs(&old, new, place, options).await;
             self.slots.changed_blobs.end();
             swapped
-        } else {
-            Err(place.refused(strange_blobs()))
         };
         self.leave(&old, swapped)
+    }
+
+    /// Fails unless blobs are to be copied into `new`, and can be.
+    async fn check_blobs(
+        &self,
+        new: &BlobHandle,
+        place: &Place,
+        options: &ReloadOptions<'_>,
+    ) -> Result {
+        let ask = place.failed("find out whose blobs the plugins hold");
+        let store = self.slots.store.live().map_err(&ask)?;
+        let platform = identity::id_of(&store.handle).await.map_err(&ask)?;
+        let holds = identity::blobs_of(new, &platform).await.map_err(&ask)?;
+        match holds {
+            Holds::Another(_) | Holds::Something => Err(place.refused(strange_blobs(&holds, 1))),
+            _ if options.copy => self.check_alone(place).await,
+            _ => {
+                let servers = self.servers(place).await.unwrap_or(1);
+                Err(place.refused(strange_blobs(&holds, servers)))
+            }
+        }
     }
 
     /// Copies the blobs into `new`, and puts it in the place of what is live.
@@ -268,17 +297,6 @@ impl Modules {
         let ask = place.failed("find out whose blobs the plugins hold");
         let store = self.slots.store.live().map_err(&ask)?;
         let platform = identity::id_of(&store.handle).await.map_err(&ask)?;
-        let holds = identity::blobs_of(&new.handle, &platform).await;
-        match holds.map_err(&ask)? {
-            Holds::Another(id) => {
-                return Err(place.refused(not_our_blobs(&format!("the blobs of platform {id}"))));
-            }
-            Holds::Something => {
-                return Err(place.refused(not_our_blobs("blobs, and not this platform's id")));
-            }
-            Holds::Ours | Holds::OlderOurs | Holds::Nothing => {}
-        }
-        self.check_alone(place).await?;
         let changed = &self.slots.changed_blobs;
         let copy = Copy::new(Blobs::new(&old.handle, &new.handle), options.progress);
         let suspects = copy.begin(&platform, changed).await;
@@ -396,59 +414,4 @@ async fn handover<H: Handle>(slot: &Slot<H>, mut new: Live<H>, place: &Place) ->
     }
     streams.iter().for_each(|stream| stream.attach(known_same));
     Ok(())
-}
-
-/// Why a store must not take the place of the one that is in use.
-pub(super) fn unlike(plugin: &str, holds: &Holds) -> String {
-    format!(
-        "the store of plugin {plugin} {holds}: with it every account and rule would be another one. \
-         `micro profile reload --copy` copies the records first; a restart of the server begins \
-         with what the other store holds"
-    )
-}
-
-/// Why nothing is copied into a store.
-fn not_ours(plugin: &str, holds: &Holds) -> String {
-    format!(
-        "the store of plugin {plugin} {holds}, and a copy would overwrite that: name an empty \
-         database, prefix or folder, or restart the server to begin with what that store holds"
-    )
-}
-
-/// Why a blob store must not take the place of the one that is in use.
-pub(super) fn strange_blobs() -> String {
-    "the new plugin does not hold this platform's blobs, the sources of services among them. \
-     `micro profile reload --copy` copies them first; a restart of the server begins without them"
-        .to_owned()
-}
-
-/// Why nothing is copied into a blob store.
-fn not_our_blobs(what: &str) -> String {
-    format!(
-        "the new plugin holds {what}, and a copy would overwrite that: name an empty database or \
-         folder, or restart the server to begin with what it holds"
-    )
-}
-
-/// Why events stay where they are. Their order, their times and where each group is in them are the
-/// backend's own: no other can be made to hold the same.
-pub(super) fn strange_events() -> String {
-    "the new plugin does not hold this platform's events, and no copy would have the same positions, \
-     which groups have yet to consume: let the consumers finish, then restart the server, which \
-     begins without them"
-        .to_owned()
-}
-
-impl fmt::Display for Holds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Ours => f.write_str("holds this platform's records"),
-            Self::OlderOurs => f.write_str(
-                "holds records of this platform, but not those that are in use: they are older",
-            ),
-            Self::Another(id) => write!(f, "holds the records of another platform ({id})"),
-            Self::Something => f.write_str("holds records, and not this platform's id"),
-            Self::Nothing => f.write_str("does not hold this platform's id and accounts"),
-        }
-    }
 }

@@ -120,10 +120,10 @@ fn progress_out(progress: Progress) -> ReloadResponse {
 fn swapped_out(swapped: Swapped) -> ReloadResponse {
     ReloadResponse {
         swapped: Some(SwappedModule {
+            error: swapped.problem().unwrap_or_default(),
             module: swapped.module.to_string(),
             from: swapped.from,
             to: swapped.to,
-            error: swapped.error.map_or_else(String::new, |e| e.to_string()),
         }),
         ..ReloadResponse::default()
     }

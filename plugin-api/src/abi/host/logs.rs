@@ -5,9 +5,12 @@ use std::time::Instant;
 use abi_stable::std_types::{RNone, ROption, RSome, RStr};
 
 use super::flood::{LINES, Meter, Verdict};
-use crate::abi::{
-    guard,
-    tables::{HostRecord, Interface, InterfaceRecord, LogTable},
+use crate::{
+    abi::{
+        guard,
+        tables::{HostRecord, Interface, InterfaceRecord, LogTable},
+    },
+    userinfo,
 };
 
 /// The target of everything that plugins log: filter on it, and find the plugin's own target in
@@ -71,6 +74,7 @@ extern "C" fn log(level: u32, plugin: RStr<'_>, source: RStr<'_>, text: RStr<'_>
             }
             Verdict::Drop => return,
         }
+        let text = userinfo::hide_in_text(text);
         match level {
             1 => event!(target: target!(), Level::ERROR, plugin, source, "{text}"),
             2 => event!(target: target!(), Level::WARN, plugin, source, "{text}"),

@@ -19,7 +19,7 @@ pub use describe::{Exported, Facts, Plugin, json_length, json_write};
 pub use instance::Method;
 pub(crate) use open::HostDocument;
 pub use open::{Opener, Opening};
-pub use settings::{schema_of, secret_settings};
+pub use settings::schema_of;
 
 /// What a schema is written in.
 pub type Json = serde_json::Value;

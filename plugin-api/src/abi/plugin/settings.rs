@@ -1,10 +1,12 @@
-//! Settings: JSON text into the author's type, with errors that name the key and hide secrets.
+//! Settings: JSON text into the author's type, with errors that name the key and quote no value.
+
+use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::{Error, Host, Result};
+use crate::{Error, Host, Result, abi::schema::secret_settings, userinfo};
 
 /// The schema of the settings that a constructor takes.
 pub fn schema_of<F, S, R>(_constructor: F) -> Value
@@ -52,16 +54,31 @@ fn explain(path: &str, problem: &str, secrets: &[String]) -> Error {
             format!("the setting `{path}` is wrong (it is secret, so its value is not shown)");
         ("invalid", path.to_owned(), text)
     } else if path.is_empty() {
-        (
-            "invalid",
-            String::new(),
-            format!("the settings are wrong: {problem}"),
-        )
+        let text = format!("the settings are wrong: {}", unquoted(problem));
+        ("invalid", String::new(), text)
     } else {
-        let text = format!("the setting `{path}` is wrong: {problem}");
+        let text = format!("the setting `{path}` is wrong: {}", unquoted(problem));
         ("invalid", path.to_owned(), text)
     };
     Error::invalid(text).with_detail(json!({"setting": key, "problem": kind}).to_string())
+}
+
+/// What serde says of a value, without the value: a secret may stand where none is expected.
+fn unquoted(problem: &str) -> Cow<'_, str> {
+    for start in ["invalid type: ", "invalid value: "] {
+        let parts = problem.strip_prefix(start);
+        if let Some((found, wanted)) = parts.and_then(|parts| parts.rsplit_once(", expected ")) {
+            let kind = found.split(['"', '`']).next().unwrap_or_default().trim();
+            return Cow::Owned(format!("{start}{kind}, expected {wanted}"));
+        }
+    }
+    match problem.strip_prefix("unknown variant `") {
+        Some(rest) => match rest.split_once("`, expected ") {
+            Some((_, wanted)) => Cow::Owned(format!("unknown variant, expected {wanted}")),
+            None => Cow::Borrowed("unknown variant"),
+        },
+        None => userinfo::hide_in_text(problem),
+    }
 }
 
 fn field<'a>(problem: &'a str, start: &str) -> Option<(&'a str, &'a str)> {
@@ -104,69 +121,6 @@ fn without_indices(path: &str) -> String {
             !inside
         })
         .collect()
-}
-
-/// The keys that a settings schema marks as secret (`"secret": true`), as dotted paths. Array
-/// items have the path of their array; an object of any keys has `*` for a key.
-pub fn secret_settings(schema: &Value) -> Vec<String> {
-    let mut found = Vec::new();
-    collect(schema, schema, "", 0, &mut found);
-    found.sort();
-    found.dedup();
-    found
-}
-
-/// Deeper than any settings: a schema may refer to itself.
-const DEPTH: usize = 16;
-
-fn collect(root: &Value, schema: &Value, path: &str, depth: usize, found: &mut Vec<String>) {
-    if depth > DEPTH {
-        return;
-    }
-    if schema.get("secret") == Some(&Value::Bool(true)) {
-        found.push(path.to_owned());
-        return;
-    }
-    let mut go = |schema: &Value, path: &str| collect(root, schema, path, depth + 1, found);
-    if let Some(target) = schema
-        .get("$ref")
-        .and_then(Value::as_str)
-        .and_then(|reference| root.pointer(reference.strip_prefix('#')?))
-    {
-        go(target, path);
-    }
-    for (key, property) in schema
-        .get("properties")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-    {
-        go(property, &dotted(path, key));
-    }
-    if let Some(values) = schema.get("additionalProperties").filter(|v| v.is_object()) {
-        go(values, &dotted(path, "*"));
-    }
-    if let Some(items) = schema.get("items") {
-        go(items, path);
-    }
-    for alternatives in ["allOf", "anyOf", "oneOf", "prefixItems"] {
-        for alternative in schema
-            .get(alternatives)
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-        {
-            go(alternative, path);
-        }
-    }
-}
-
-fn dotted(path: &str, key: &str) -> String {
-    if path.is_empty() {
-        key.to_owned()
-    } else {
-        format!("{path}.{key}")
-    }
 }
 
 #[cfg(test)]
@@ -216,7 +170,7 @@ mod tests {
             ),
             (
                 r#"{"port":"eighty"}"#,
-                r#"the setting `port` is wrong: invalid type: string "eighty", expected u16"#,
+                r#"the setting `port` is wrong: invalid type: string, expected u16"#,
                 r#"{"setting":"port","problem":"invalid"}"#,
             ),
             (
@@ -229,6 +183,35 @@ mod tests {
             assert_eq!(error.code(), Code::INVALID);
             assert_eq!(error.message(), message);
             assert_eq!(error.detail(), Some(detail));
+        }
+    }
+
+    #[test]
+    fn no_value_is_quoted() {
+        for (problem, shown) in [
+            (
+                "invalid type: string \"a, expected b\", expected a sequence",
+                "invalid type: string, expected a sequence",
+            ),
+            (
+                "invalid type: integer `17`, expected a string",
+                "invalid type: integer, expected a string",
+            ),
+            (
+                "invalid type: sequence, expected a string",
+                "invalid type: sequence, expected a string",
+            ),
+            (
+                "invalid value: string \"hunter2\", expected 10s or 5m",
+                "invalid value: string, expected 10s or 5m",
+            ),
+            (
+                "unknown variant `hunter2`, expected `a` or `b`",
+                "unknown variant, expected `a` or `b`",
+            ),
+            ("odd: nats://me:mine@host", "odd: nats://***@host"),
+        ] {
+            assert_eq!(unquoted(problem), shown);
         }
     }
 

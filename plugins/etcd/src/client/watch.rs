@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use etcd_client::{Event, KeyValue, ResponseHeader, WatchOptions, WatchResponse, WatchStream};
-use micro_plugin_api::{Call, Error};
+use micro_plugin_api::{Backoff, Call, Error};
 use tokio::time::sleep;
 
-use super::{Backoff, Etcd, Failure, Repeat};
+use super::{Etcd, Failure, Repeat, backoff};
 
 /// A watch of the keys in a range.
 pub(crate) struct Watching {
@@ -50,7 +50,7 @@ impl Watching {
             with_former,
             stream: None,
             told: after.unwrap_or(0),
-            backoff: Backoff::new(),
+            backoff: backoff(),
         };
         let (stream, now) = watching.connect(call).await?;
         watching.stream = Some(stream);
@@ -94,7 +94,7 @@ impl Watching {
     pub(crate) async fn next(&mut self) -> Notice {
         loop {
             let Some(stream) = &mut self.stream else {
-                sleep(self.backoff.next()).await;
+                sleep(self.backoff.next_wait()).await;
                 match self.connect(&Call::default()).await {
                     Ok((stream, _)) => {
                         self.stream = Some(stream);
@@ -126,7 +126,7 @@ impl Watching {
             if response.canceled() {
                 return self.lost(response.cancel_reason());
             }
-            self.backoff = Backoff::new();
+            self.backoff = backoff();
             let events = response.events();
             let revisions = events
                 .iter()

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{EtcdRegistry, Keys, View};
 use crate::{
-    client::{Backoff, Etcd, Failure, Notice, Watching},
+    client::{Etcd, Failure, Notice, Watching, backoff},
     feed::{Feed, feed},
 };
 
@@ -61,13 +61,13 @@ impl Source {
 
     /// [`Self::begin`], as soon as etcd is there.
     async fn begin_anew(&self) -> (View, Watching) {
-        let mut backoff = Backoff::new();
+        let mut backoff = backoff();
         loop {
             match self.begin(&Call::default()).await {
                 Ok(begun) => return begun,
                 Err(failure) => {
                     tracing::debug!("{}; the watch goes on", Error::from(failure));
-                    sleep(backoff.next()).await;
+                    sleep(backoff.next_wait()).await;
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! `micro plugin test`: the conformance suites against a library, in a child process.
 
 use micro_loader::Loader;
+use micro_plugin_api::__abi::schema;
 use serde_json::{Map, Value, json};
 
 use super::inspect::absolute;
@@ -11,7 +12,7 @@ use crate::{
     plugins::{
         Places,
         child::{File, Trial},
-        describe, refused, schema,
+        describe, refused,
         trial::{self, Ran},
     },
     printer::{Align, Output, Table},

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+use micro_plugin_api::__abi::schema;
 use micro_profile::Profile;
 
 use crate::{
@@ -37,7 +38,7 @@ impl Asked {
     /// Whether a setting must not be shown. All are hidden of a plugin that could not be asked.
     pub(super) fn hides(&self, plugin: &str, path: &str) -> bool {
         match self.0.get(plugin) {
-            Some(Ok(description)) => description.hides(path),
+            Some(Ok(description)) => schema::hides(&description.schema, path),
             Some(Err(_)) | None => true,
         }
     }

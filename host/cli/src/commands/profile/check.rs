@@ -3,7 +3,8 @@
 //! offer, and the settings against what the plugins say they take.
 
 use micro_loader::{LoadError, Loader};
-use micro_profile::{Module, Profile, Slot};
+use micro_plugin_api::__abi::schema;
+use micro_profile::{Location, Module, Profile, ProfileError, Slot};
 use serde_json::{Value, json};
 
 use super::asked::{self, Asked};
@@ -11,7 +12,7 @@ use crate::{
     commands::{Outcome, format::Format, missing},
     context::Context,
     error::{CliError, Result},
-    plugins::{Places, options, schema},
+    plugins::{Places, options},
     printer::{Align, Output, Table},
 };
 
@@ -30,39 +31,60 @@ struct Checked {
     plugin: String,
     library: Option<String>,
     problems: Vec<String>,
+    /// Whether the mistakes of the manifests are about it.
+    is_told: bool,
+}
+
+impl Checked {
+    fn is_well(&self) -> bool {
+        self.problems.is_empty() && !self.is_told
+    }
 }
 
 /// Prints each module with its plugin and what is wrong with it; ends with 1 if anything is.
 pub(super) async fn run(context: &Context<'_>, places: &Places, args: Args) -> Result<Outcome> {
     let name = args.name.ok_or_else(|| missing("profile check", "NAME"))?;
-    let profile = places.profile(&name)?;
-    let asked = Asked::of(places, &profile).await;
-    let slots = profile.slots.iter();
-    let mut checked: Vec<_> = slots
-        .map(|(module, slot)| check(places, &profile, &asked, *module, slot))
-        .collect();
-    checked.extend(unfilled(&profile));
+    let (profile, wrong) = micro_profile::examine(&name, &places.profiles);
+    let mut problems: Vec<_> = wrong.iter().flat_map(ProfileError::lines).collect();
+    let mut checked = Vec::new();
+    if let Some(profile) = profile {
+        let asked = Asked::of(places, &profile).await;
+        let told: Vec<_> = wrong.iter().filter_map(ProfileError::location).collect();
+        let slots = profile.slots.iter();
+        let slots =
+            slots.map(|(module, slot)| check(places, &profile, &asked, &told, *module, slot));
+        checked.extend(slots);
+        // What is wrong with the manifests may be why nothing fills a module.
+        if wrong.is_empty() {
+            checked.extend(unfilled(&profile));
+        }
+    }
     let output = match args.format.is_json() {
-        true => Output::Spaced(as_json(&name, &checked)),
+        true => Output::Spaced(as_json(&name, &problems, &checked)),
         false => as_table(&checked),
     };
-    let problems: Vec<_> = checked
-        .into_iter()
-        .flat_map(|module| module.problems)
-        .collect();
-    if problems.is_empty() {
-        return Ok(output.into());
+    if !checked.is_empty() || args.format.is_json() {
+        context.printer.output(&output)?;
     }
-    context.printer.output(&output)?;
-    Err(CliError::plain(problems.join("\n")).hint(format!(
-        "`micro profile show {name} --resolved` shows what the profile comes to"
-    )))
+    problems.extend(checked.into_iter().flat_map(|module| module.problems));
+    if problems.is_empty() {
+        return Ok(Outcome::from(Output::Nothing));
+    }
+    let error = CliError::plain(problems.join("\n"));
+    Err(match wrong.is_empty() {
+        true => error.hint(format!(
+            "`micro profile show {name} --resolved` shows what the profile comes to"
+        )),
+        // Only a profile without such mistakes can be shown.
+        false => error,
+    })
 }
 
 fn check(
     places: &Places,
     profile: &Profile,
     asked: &Asked,
+    told: &[&Location],
     module: Module,
     slot: &Slot,
 ) -> Checked {
@@ -72,6 +94,7 @@ fn check(
         plugin: slot.plugin.clone(),
         library: None,
         problems: Vec::new(),
+        is_told: told.iter().any(|place| slot.is_at(place)),
     };
     let complain = |error: &dyn std::fmt::Display| format!("{at}: {module}: {error}");
     let file = match asked::file(places, profile, &slot.plugin) {
@@ -103,14 +126,14 @@ fn check(
         Some(Ok(description)) => {
             let settings = Value::Object(slot.settings.clone());
             let found = schema::check(&description.schema, &settings);
-            checked.problems.extend(found.into_iter().map(|problem| {
-                format!(
-                    "{}: {module}.{}: {}",
-                    slot.locate(&problem.key),
-                    problem.key,
-                    problem.message
-                )
-            }));
+            let found = found
+                .into_iter()
+                .map(|problem| slot.wrong(module, &problem.key, problem.message))
+                // What no value could be read for is of no type.
+                .filter(|wrong| !told.contains(&&wrong.location));
+            checked
+                .problems
+                .extend(found.map(|wrong| wrong.to_string()));
         }
         Some(Err(error)) => checked.problems.push(complain(error)),
         None => {}
@@ -133,6 +156,7 @@ fn unfilled(profile: &Profile) -> Vec<Checked> {
             "{file}: no plugin for the module `{module}`; add `[{module}]` with a `plugin`, or \
              extend a profile that has one"
         )],
+        is_told: false,
     })
     .collect()
 }
@@ -145,12 +169,7 @@ fn as_table(checked: &[Checked]) -> Output {
             one.module.to_string(),
             one.plugin.clone(),
             one.library.clone().unwrap_or_else(|| "none".to_owned()),
-            if one.problems.is_empty() {
-                "ok"
-            } else {
-                "wrong"
-            }
-            .to_owned(),
+            if one.is_well() { "ok" } else { "wrong" }.to_owned(),
         ]
     }));
     Output::Table(Table {
@@ -159,7 +178,7 @@ fn as_table(checked: &[Checked]) -> Output {
     })
 }
 
-fn as_json(name: &str, checked: &[Checked]) -> Value {
+fn as_json(name: &str, problems: &[String], checked: &[Checked]) -> Value {
     let modules = checked.iter().map(|one| {
         json!({
             "module": one.module.as_str(),
@@ -168,6 +187,9 @@ fn as_json(name: &str, checked: &[Checked]) -> Value {
             "problems": one.problems,
         })
     });
-    let is_ok = checked.iter().all(|one| one.problems.is_empty());
-    json!({"profile": name, "ok": is_ok, "modules": modules.collect::<Vec<_>>()})
+    let is_ok = problems.is_empty() && checked.iter().all(|one| one.problems.is_empty());
+    json!({
+        "profile": name, "ok": is_ok, "problems": problems,
+        "modules": modules.collect::<Vec<_>>(),
+    })
 }

@@ -1,6 +1,7 @@
 //! A resolved profile as it is shown: sections with keys and values, secrets hidden, each with the
 //! line that it comes from.
 
+use micro_plugin_api::userinfo;
 use micro_profile::{HIDDEN, Keys, Location, Profile, Slot};
 use serde_json::Value;
 
@@ -53,8 +54,8 @@ pub(super) fn sections(profile: &Profile, asked: &Asked) -> Vec<Section> {
         let sha256 = source.sha256.clone().map(|sha256| ("sha256", sha256));
         let entries = path.into_iter().chain(sha256).map(|(key, value)| Entry {
             key: key.to_owned(),
-            value: value.clone().into(),
-            shown: value.into(),
+            shown: userinfo::hide_in_value(&value).into(),
+            value: value.into(),
             location: None,
         });
         Section {
@@ -104,18 +105,19 @@ fn slot_entries(slot: &Slot, asked: &Asked) -> Vec<Entry> {
     entries
 }
 
-/// The value without what must not be seen.
+/// The value without what must not be seen. A table shows its keys.
 fn shown(value: &Value, path: &str, hides: &dyn Fn(&str) -> bool) -> Value {
-    if hides(path) {
-        return HIDDEN.into();
-    }
     match value {
         Value::Object(table) => table
             .iter()
             .map(|(key, value)| (key.clone(), shown(value, &format!("{path}.{key}"), hides)))
             .collect::<serde_json::Map<_, _>>()
             .into(),
-        Value::Array(list) => list.iter().map(|item| shown(item, path, hides)).collect(),
+        Value::Array(list) if !hides(path) || list.iter().any(Value::is_object) => {
+            list.iter().map(|item| shown(item, path, hides)).collect()
+        }
+        _ if hides(path) => HIDDEN.into(),
+        Value::String(text) => userinfo::hide_in_value(text).into(),
         other => other.clone(),
     }
 }
@@ -170,5 +172,13 @@ mod tests {
             json!([{"token": "(secret)", "address": "a"}])
         );
         assert_eq!(shown(&json!("p"), "password", &hides), json!("(secret)"));
+        assert_eq!(
+            shown(&json!({"part": ["p"]}), "password", &|_| true),
+            json!({"part": "(secret)"})
+        );
+        assert_eq!(
+            shown(&json!(["nats://me:mine@a", "b"]), "urls", &hides),
+            json!(["nats://***@a", "b"])
+        );
     }
 }

@@ -1,18 +1,20 @@
-//! The JSON schema of a plugin's settings: what it says to a reader, and whether settings fit it.
+//! The JSON schema of a plugin's settings: whether settings fit it, and which of them may be seen.
 
 mod check;
-mod table;
+mod secret;
+mod visible;
 
 use serde_json::Value;
 
-pub(crate) use check::check;
-pub(crate) use table::{Setting, settings};
+pub use check::{Problem, check};
+pub use secret::secret_settings;
+pub use visible::{hides, redacted};
 
 /// Deeper than any settings: a schema may refer to itself.
-const DEPTH: usize = 16;
+pub const DEPTH: usize = 16;
 
 /// What a schema refers to, or itself.
-fn target<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
+pub fn target<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
     let mut schema = schema;
     for _ in 0..DEPTH {
         let reference = schema.get("$ref").and_then(Value::as_str);
@@ -25,7 +27,7 @@ fn target<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
 }
 
 /// The alternatives of a schema, if it has any; that there may be nothing is none of them.
-fn alternatives<'a>(root: &'a Value, schema: &'a Value) -> Vec<&'a Value> {
+pub fn alternatives<'a>(root: &'a Value, schema: &'a Value) -> Vec<&'a Value> {
     ["anyOf", "oneOf"]
         .into_iter()
         .filter_map(|key| schema.get(key)?.as_array())
@@ -36,7 +38,7 @@ fn alternatives<'a>(root: &'a Value, schema: &'a Value) -> Vec<&'a Value> {
 }
 
 /// The types that a schema names, but for the one that is nothing.
-fn types(schema: &Value) -> Vec<&str> {
+pub fn types(schema: &Value) -> Vec<&str> {
     let named = match schema.get("type") {
         Some(Value::String(one)) => vec![one.as_str()],
         Some(Value::Array(several)) => several.iter().filter_map(Value::as_str).collect(),
@@ -46,13 +48,14 @@ fn types(schema: &Value) -> Vec<&str> {
 }
 
 /// The values that a schema lists.
-fn values(schema: &Value) -> Vec<&Value> {
+pub fn values(schema: &Value) -> Vec<&Value> {
     let listed = schema.get("enum").and_then(Value::as_array);
     let single = schema.get("const");
     listed.into_iter().flatten().chain(single).collect()
 }
 
-fn dotted(path: &str, key: &str) -> String {
+/// A key within another one.
+pub fn dotted(path: &str, key: &str) -> String {
     if path.is_empty() {
         key.to_owned()
     } else {

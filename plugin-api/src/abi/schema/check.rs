@@ -8,15 +8,15 @@ use super::{DEPTH, alternatives, dotted, target, types, values};
 
 /// One thing that is wrong with settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Problem {
+pub struct Problem {
     /// The dotted key, with positions in arrays.
-    pub(crate) key: String,
+    pub key: String,
     /// What is wrong with it.
-    pub(crate) message: String,
+    pub message: String,
 }
 
 /// What is wrong with `settings`.
-pub(crate) fn check(schema: &Value, settings: &Value) -> Vec<Problem> {
+pub fn check(schema: &Value, settings: &Value) -> Vec<Problem> {
     let checker = Checker { root: schema };
     let mut problems = Vec::new();
     checker.value(schema, settings, "", 0, &mut problems);

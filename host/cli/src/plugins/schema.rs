@@ -1,9 +1,8 @@
 //! The settings that a schema describes, as rows for a reader.
 
+use micro_plugin_api::__abi::schema::{DEPTH, alternatives, dotted, target, types, values};
 use serde::Serialize;
 use serde_json::Value;
-
-use super::{DEPTH, alternatives, dotted, target, types, values};
 
 /// One setting.
 #[derive(Clone, Debug, PartialEq, Serialize)]
