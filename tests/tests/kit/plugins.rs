@@ -143,7 +143,10 @@ fn a_file_that_is_no_good_is_refused_with_what_to_do() {
         let profile =
             format!("extends = 'test'\n[blob]\nplugin = 'zoo'\n[plugins.zoo]\npath = '{path}'\n");
         let profile = home.write("bad.toml", profile).display().to_string();
-        let said = home.fails(&["server", "--profile", &profile]);
+        let doors = ["api", "proxy", "network"].map(|door| format!("--{door}_address=127.0.0.1:0"));
+        let mut args = vec!["server", "--profile", &profile];
+        args.extend(doors.iter().map(String::as_str));
+        let said = home.fails(&args);
         assert!(said.contains(words), "{said}");
     }
 }
