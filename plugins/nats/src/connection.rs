@@ -4,7 +4,6 @@
 mod options;
 
 use std::{
-    hash::{BuildHasher as _, RandomState},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -14,7 +13,7 @@ use std::{
 
 use async_nats::{Client, Subscriber, connection::State};
 use futures::StreamExt as _;
-use micro_plugin_api::{Call, Error, Result};
+use micro_plugin_api::{Backoff, Call, Error, Result};
 use tokio::sync::watch;
 
 use crate::Settings;
@@ -28,6 +27,9 @@ const TO_ANSWER: Duration = Duration::from_millis(250);
 
 /// How long a connection may take that is about to be there.
 const SOON: Duration = Duration::from_secs(2);
+
+/// The longest pause between two attempts of one kind.
+pub(crate) const PAUSE_MOST: Duration = Duration::from_secs(1);
 
 /// One connection, shared by all that a module does.
 pub(crate) struct Connection {
@@ -236,12 +238,9 @@ pub(crate) fn closed<E>(_: E) -> Error {
     Error::unavailable("the connection to NATS was closed for good; reload the plugin nats")
 }
 
-/// From half of a pause to all of it, so that not everybody comes back at once.
-pub(crate) fn jittered(pause: Duration) -> Duration {
-    // The keys of a new state are random.
-    let bits = RandomState::new().hash_one(0_u8) >> 32;
-    let part = f64::from(u32::try_from(bits).unwrap_or_default()) / f64::from(u32::MAX);
-    pause / 2 + pause.mul_f64(part / 2.0)
+/// The pauses between attempts of one kind.
+pub(crate) const fn backoff() -> Backoff {
+    Backoff::new(Duration::from_millis(20), PAUSE_MOST)
 }
 
 fn shown(server: &async_nats::ServerAddr) -> String {

@@ -1,7 +1,6 @@
 //! The database as the modules use it: work on a connection, bounded in time, tried again while
 //! that may help.
 
-mod pause;
 mod pool;
 
 use std::{
@@ -12,20 +11,25 @@ use std::{
     time::{Duration, Instant},
 };
 
-use micro_plugin_api::{Call, Error, Result};
+use micro_plugin_api::{Backoff, Call, Error, Result};
 use sqlx::PgConnection;
-use tokio::{sync::OnceCell, time::timeout_at};
-
-pub(crate) use self::{
-    pause::Pauses,
-    pool::{Lease, Pool},
+use tokio::{
+    sync::OnceCell,
+    time::{sleep, timeout_at},
 };
+
+pub(crate) use self::pool::{Lease, Pool};
 use crate::{
     Settings,
     connect::Target,
     error::{Failure, Kind},
     migrate,
 };
+
+/// The pauses between attempts of one kind.
+pub(crate) const fn backoff() -> Backoff {
+    Backoff::new(Duration::from_millis(20), Duration::from_secs(1))
+}
 
 /// Statements that belong together. They may run more than once, if the connection breaks.
 pub(crate) trait Work: Sync {
@@ -113,7 +117,7 @@ impl Database {
     pub(crate) async fn run_until<W: Work>(&self, until: Instant, work: &W) -> Result<W::Output> {
         let trying = async {
             let begun = Instant::now();
-            let mut pauses = Pauses::new();
+            let mut waits = backoff();
             loop {
                 let failure = match self.attempt(work).await {
                     Ok(output) => return Ok(output),
@@ -127,7 +131,7 @@ impl Database {
                 if !goes_on {
                     return Err(failure.to_error(self.name()));
                 }
-                pauses.wait().await;
+                sleep(waits.next_wait()).await;
             }
         };
         match timeout_at(until.into(), trying).await {

@@ -7,7 +7,7 @@
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, query, query_scalar, raw_sql};
 
 use crate::{
-    database::Pauses,
+    database::backoff,
     error::{Failure, Kind},
 };
 
@@ -57,7 +57,7 @@ fn known(step: i32) -> Result<usize, Failure> {
 /// Makes the schema and the table of migrations. `IF NOT EXISTS` does not keep two who make the
 /// same thing at once from failing, so who fails looks again.
 async fn prepare(connection: &mut PgConnection, schema: &str) -> Result<(), Failure> {
-    let mut pauses = Pauses::new();
+    let mut waits = backoff();
     for _ in 1..ATTEMPTS {
         match create(connection, schema).await {
             // unique_violation, duplicate_schema, duplicate_table, duplicate_object,
@@ -68,7 +68,7 @@ async fn prepare(connection: &mut PgConnection, schema: &str) -> Result<(), Fail
                     &["23505", "42P06", "42P07", "42710", "40001", "XX000"],
                 ) =>
             {
-                pauses.wait().await;
+                tokio::time::sleep(waits.next_wait()).await;
             }
             outcome => return Ok(outcome?),
         }

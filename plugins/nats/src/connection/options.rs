@@ -12,15 +12,13 @@ use async_nats::{ClientError, ConnectOptions, Event};
 use micro_plugin_api::{Error, Result};
 use tokio::sync::watch;
 
-use super::{Link, jittered};
+use super::{Link, backoff};
 use crate::Settings;
 
 /// How long one attempt to connect may take.
 const CONNECT: Duration = Duration::from_secs(4);
 /// How often a server is asked whether it is still there; twice without an answer means it is not.
 const PING: Duration = Duration::from_secs(5);
-/// The longest pause between two attempts to connect.
-const PAUSE_MOST: Duration = Duration::from_secs(1);
 /// How many messages the client may hold for a subscription until its task has had a turn.
 const AHEAD: usize = 1 << 16;
 /// How many reasons are told of one outage.
@@ -100,16 +98,12 @@ fn wrong(setting: &str, path: &Path, problem: &str) -> Error {
     ))
 }
 
-/// The pause before the attempt of this number: longer each time, up to a second, and different
-/// for each client, so that they do not all come at once.
+/// The pause before the attempt of this number.
 fn pause(attempt: usize) -> Duration {
-    let most = Duration::from_millis(20)
-        .saturating_mul(1 << attempt.min(6))
-        .min(PAUSE_MOST);
-    match attempt {
-        0 | 1 => Duration::ZERO,
-        _ => jittered(most),
-    }
+    let mut pauses = backoff();
+    // It has long come to its longest then.
+    let pauses = (1..attempt.min(10)).map(|_| pauses.next_wait());
+    pauses.last().unwrap_or_default()
 }
 
 /// Keeps what the client tells, and logs what a person should know.
@@ -181,7 +175,7 @@ impl Teller {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::PAUSE_MOST, *};
 
     #[test]
     fn pauses_grow_differ_and_end_at_a_second() {

@@ -18,7 +18,10 @@ use std::{
 
 use async_nats::{Subject, Subscriber};
 use futures::StreamExt as _;
-use micro_plugin_api::stream::{Event, Group, Groups};
+use micro_plugin_api::{
+    Backoff,
+    stream::{Event, Group, Groups},
+};
 use serde_json::json;
 use tokio::sync::watch;
 
@@ -26,12 +29,14 @@ use super::{
     api::Failure,
     entry::Entry,
     held::{Message, Progress},
-    jet::{Jet, Pauses},
+    jet::Jet,
     line::Line,
     puller::Pulled,
     queue::Queue,
     terms,
 };
+
+use crate::connection::backoff;
 
 /// How many messages are asked for at once.
 const BATCH: usize = 32;
@@ -70,7 +75,7 @@ pub(super) struct State {
     batch: usize,
     /// When to try again, if something failed.
     retry: Option<tokio::time::Instant>,
-    pauses: Pauses,
+    pauses: Backoff,
     ticks: u32,
     /// Since when the group has no members.
     empty_since: Option<Instant>,
@@ -84,7 +89,7 @@ impl State {
             wanted: 0,
             batch: if is_shared { 1 } else { BATCH },
             retry: None,
-            pauses: Pauses::new(),
+            pauses: backoff(),
             ticks: 0,
             empty_since: None,
             is_giving_back: false,
@@ -183,7 +188,7 @@ impl Feed {
     }
 
     fn again(&mut self) {
-        let pause = self.state.pauses.next();
+        let pause = self.state.pauses.next_wait();
         self.state.retry = Some(tokio::time::Instant::now() + pause);
     }
 
@@ -197,7 +202,7 @@ impl Feed {
     async fn take(&mut self, pulled: Pulled) {
         match pulled {
             Pulled::Entry(entry) => {
-                self.state.pauses = Pauses::new();
+                self.state.pauses = backoff();
                 // All that was asked for came.
                 if self.line.is_idle() {
                     self.state.batch = (self.state.batch * 2).min(BATCH);
@@ -247,7 +252,7 @@ impl Feed {
     /// What a message holds, and what is written down of it. Keeps at it while NATS is away;
     /// nothing when nobody is left to read it, or it cannot be read at all.
     async fn open(&self, entry: &Entry) -> Option<(Vec<Event>, Option<Progress>)> {
-        let mut pauses = Pauses::new();
+        let mut pauses = backoff();
         loop {
             let deadline = self.jet.connection.timeout();
             let opened = async {
@@ -266,7 +271,7 @@ impl Feed {
                 // It comes again when this process is not believed to have it.
                 Err(failure) if failure.is_passing() && self.is_unread() => return None,
                 Err(failure) if failure.is_passing() => {
-                    tokio::time::sleep(pauses.next()).await;
+                    tokio::time::sleep(pauses.next_wait()).await;
                 }
                 Err(failure) => {
                     let error = self.jet.error(&failure, "read an event");

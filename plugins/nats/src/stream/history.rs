@@ -8,8 +8,8 @@ use micro_plugin_api::{
     stream::{Event, HistoryQuery, Start},
 };
 
-use super::{api::Failure, entry::Entry, jet::Jet, jet::Pauses, line::Line, puller::Pulled};
-use crate::connection::Deadline;
+use super::{api::Failure, entry::Entry, jet::Jet, line::Line, puller::Pulled};
+use crate::connection::{Deadline, backoff};
 
 /// How many messages are asked for at once.
 const BATCH: u64 = 64;
@@ -59,7 +59,7 @@ pub(super) async fn read(
 impl Reader {
     /// The events of the next message; `None` at the end.
     async fn next(&mut self) -> Result<Option<VecDeque<Event>>> {
-        let mut pauses = Pauses::new();
+        let mut pauses = backoff();
         // From when it is waited for: whoever reads may take his time.
         let deadline = self.jet.connection.timeout();
         while self.messages > 0 && self.left > 0 {
@@ -75,7 +75,7 @@ impl Reader {
                 Ok(None) => break,
                 Err(failure) => failure,
             };
-            let pause = pauses.next();
+            let pause = pauses.next_wait();
             if !failure.is_passing() || deadline.left() <= pause {
                 return Err(self.jet.error(&failure, "read events"));
             }

@@ -1,7 +1,7 @@
 //! JetStream as the rest of the module uses it: store a message, get one, and keep at it while
 //! that may help.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
@@ -14,33 +14,13 @@ use super::{
     layout::Layout,
     setup::Setup,
 };
-use crate::connection::{Connection, Deadline, jittered};
-
-/// The first pause before a request is made again; twice as long each time.
-const PAUSE: Duration = Duration::from_millis(20);
-/// The longest such pause.
-const PAUSE_MOST: Duration = Duration::from_secs(1);
+use crate::connection::{Connection, Deadline, backoff};
 
 /// JetStream through one connection.
 pub(super) struct Jet {
     pub(super) connection: Arc<Connection>,
     pub(super) layout: Layout,
     pub(super) setup: Setup,
-}
-
-/// The pauses between attempts: longer each time, and different for everybody.
-pub(super) struct Pauses(Duration);
-
-impl Pauses {
-    pub(super) fn new() -> Self {
-        Self(PAUSE)
-    }
-
-    pub(super) fn next(&mut self) -> Duration {
-        let pause = self.0;
-        self.0 = (pause * 2).min(PAUSE_MOST);
-        jittered(pause)
-    }
 }
 
 impl Jet {
@@ -58,7 +38,7 @@ impl Jet {
     where
         F: Future<Output = Result<T, Failure>> + Send,
     {
-        let mut pauses = Pauses::new();
+        let mut pauses = backoff();
         loop {
             self.setup.ensure(self, deadline).await?;
             let failure = match attempt().await {
@@ -71,7 +51,7 @@ impl Jet {
             } else if !failure.is_passing() {
                 return Err(failure.explain(&self.connection, what));
             }
-            let pause = pauses.next();
+            let pause = pauses.next_wait();
             if deadline.left() <= pause {
                 return Err(failure.explain(&self.connection, what));
             }

@@ -17,8 +17,10 @@ use super::{
     api::Failure,
     envelope::place,
     held::{Held, Message},
-    jet::{Jet, Pauses},
+    jet::Jet,
 };
+
+use crate::connection::backoff;
 
 /// The events of one consumer of JetStream that nobody had yet, and whether somebody wants more.
 pub(super) struct Queue {
@@ -167,7 +169,7 @@ impl Source for Queue {
 
     async fn read_again(&self, position: u64) -> Result<Option<Event>> {
         let (sequence, index) = place(position);
-        let mut pauses = Pauses::new();
+        let mut pauses = backoff();
         loop {
             let deadline = self.jet.connection.timeout();
             let read = async {
@@ -181,7 +183,7 @@ impl Source for Queue {
                 Ok(event) => return Ok(event),
                 // The consumer stays while NATS is away.
                 Err(failure) if failure.is_passing() => {
-                    tokio::time::sleep(pauses.next()).await;
+                    tokio::time::sleep(pauses.next_wait()).await;
                 }
                 Err(failure) => return Err(self.jet.error(&failure, "read an event again")),
             }

@@ -11,9 +11,12 @@ use serde_json::{Map, Value, json};
 
 use super::{
     api::{self, Failure, code, without_jetstream},
-    jet::{Jet, Pauses},
+    jet::Jet,
 };
-use crate::{Settings, connection::Deadline};
+use crate::{
+    Settings,
+    connection::{Deadline, backoff},
+};
 
 /// For how long JetStream remembers ids, so that what is published again is not stored twice.
 const DUPLICATES: Duration = Duration::from_secs(120);
@@ -66,13 +69,13 @@ impl Setup {
         if self.is_done.load(Ordering::Acquire) {
             return Ok(());
         }
-        let mut pauses = Pauses::new();
+        let mut pauses = backoff();
         loop {
             let failure = match self.make(jet, deadline).await {
                 Ok(()) => break,
                 Err(failure) => failure,
             };
-            let pause = pauses.next();
+            let pause = pauses.next_wait();
             let is_over = deadline.left() <= pause;
             if is_over || !failure.is_passing() || is_missing(jet, &failure) {
                 return Err(explain(jet, &failure));

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::poll::{self, Place, Poll, Reading};
 use crate::{
-    database::{Database, Pauses},
+    database::{Database, backoff},
     key::TableId,
 };
 
@@ -140,7 +140,7 @@ impl Watching {
     /// watches.
     pub(crate) async fn work(self: Arc<Self>, interval: Duration) {
         let mut place = None;
-        let mut pauses = Pauses::new();
+        let mut waits = backoff();
         loop {
             let (tables, arrivals) = self.present();
             if tables.is_empty() {
@@ -156,7 +156,7 @@ impl Watching {
             let until = self.database.default_until();
             match self.database.run_until(until, &poll).await {
                 Ok(reading) => {
-                    pauses = Pauses::new();
+                    waits = backoff();
                     let more = reading.more;
                     place = Some(self.tell(reading));
                     self.served.send_replace(arrivals);
@@ -167,7 +167,7 @@ impl Watching {
                 }
                 Err(error) => {
                     tracing::debug!("the log of changes was not read: {error}");
-                    pauses.wait().await;
+                    tokio::time::sleep(waits.next_wait()).await;
                 }
             }
         }

@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use super::{transaction, watch::Watching};
 use crate::{
-    database::{Database, Pauses},
+    database::{Database, backoff},
     error::{Failure, Kind},
     key::TableId,
 };
@@ -177,7 +177,7 @@ impl Task {
     /// Writes a batch, again and again while somebody waits for it and it may help.
     async fn write_together(&mut self, mut batch: Vec<Job>) -> Result<(), (Vec<Job>, Failure)> {
         let mut unclear = None;
-        let mut pauses = Pauses::new();
+        let mut waits = backoff();
         loop {
             if unclear.is_none() {
                 batch.retain(|job| !job.is_over());
@@ -208,7 +208,7 @@ impl Task {
             if !helps && unclear.is_none() {
                 return Err((batch, failure));
             }
-            pauses.wait().await;
+            tokio::time::sleep(waits.next_wait()).await;
         }
     }
 
