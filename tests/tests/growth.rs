@@ -89,8 +89,8 @@ extern "C" fn query<E"#,
     ),
     (
         "src/abi/plugin/open.rs",
-        "logs::forward(E::NAME, services);",
-        r#"logs::forward(E::NAME, services);
+        "logs::forward(E::NAME, E::MODULE, services);",
+        r#"logs::forward(E::NAME, E::MODULE, services);
         if (services.query)("micro.quota/1".into()).is_some() {
             return Err(Error::internal("this host is of a time that was not yet"));
         }"#,

@@ -65,7 +65,11 @@ pub enum BuildError {
         output: Vec<String>,
     },
     /// It took too long.
-    #[error("the build was stopped after {} s", after.as_secs())]
+    #[error(
+        "the build was stopped after {} s, which is all that it may take; run it again to go on where \
+         it stopped, or give the server a longer MICRO_BUILD_TIMEOUT",
+        after.as_secs()
+    )]
     TimedOut {
         /// How long it was given.
         after: Duration,

@@ -86,6 +86,7 @@ pub const VARIABLES: &[Variable] = &[
     server("MICRO_API_ALLOWED_ORIGINS", "api_allowed_origins", "", "Comma list of origins whose pages may call the gateway with credentials"),
     server("MICRO_STATE", "state", "~/.micro/server", "Folder of what the server keeps: logs, builds, the plugins' data"),
     server("MICRO_BUILD_CACHE", "build_cache", "<state>/build", "Folder of the build cache; servers may share one"),
+    server("MICRO_BUILD_TIMEOUT", "build_timeout", "1800", "Seconds that the build of a service may take; the first one compiles all that it depends on"),
     server("MICRO_PLUGIN_PATH", "plugin_path", "", "Colon list of folders to search for plugins first"),
     server("MICRO_PROFILE_PATH", "profile_path", "", "Colon list of folders to search for profiles first"),
     server("MICRO_SDK_PATH", "sdk_path", "beside the binary", "Folder of micro's sources: what services, and the plugins of `micro new`, build against"),

@@ -1,6 +1,6 @@
 //! What `micro server` was told by flags, environment variables and defaults.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use secrecy::SecretString;
 
@@ -26,6 +26,8 @@ pub struct ServerFlags {
     pub state: PathBuf,
     /// `--build_cache`, `MICRO_BUILD_CACHE`; default `build` in the state folder.
     pub build_cache: PathBuf,
+    /// `--build_timeout`, `MICRO_BUILD_TIMEOUT`: how long the build of a service may take; default half an hour.
+    pub build_timeout: Duration,
     /// `--plugin_path`, `MICRO_PLUGIN_PATH`: folders that are searched for plugins first.
     pub plugin_path: Vec<PathBuf>,
     /// `--profile_path`, `MICRO_PROFILE_PATH`: folders that are searched for profiles first.

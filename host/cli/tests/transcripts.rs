@@ -10,6 +10,7 @@ use std::{
     path::Path,
     process::ExitCode,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use micro_cli::{Input, ServerFlags, env::Environment, printer::Printer};
@@ -495,6 +496,7 @@ fn the_server_is_told_what_flags_and_variables_say() {
     assert_eq!(flags.home, terminal.home.path());
     assert_eq!(flags.state, terminal.home.path().join(".micro/server"));
     assert_eq!(flags.build_cache, flags.state.join("build"));
+    assert_eq!(flags.build_timeout, Duration::from_secs(1800));
 
     let terminal = Terminal::new()
         .with("MICRO_PROFILE", "test")

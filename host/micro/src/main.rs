@@ -46,6 +46,7 @@ fn config(flags: ServerFlags) -> ServerConfig {
         home: flags.home,
         state: flags.state,
         build_cache: flags.build_cache,
+        build_timeout: flags.build_timeout,
         sdk: flags.sdk_path,
         auth_private_key: flags.auth_private_key,
         config_secret_key: flags.config_secret_key,

@@ -56,7 +56,7 @@ impl Reloader {
         let opener = opener.unwrap_or_else(|| Arc::new(Opener::new(places)));
         let slots = profile.slots.iter();
         let known = slots.map(|(module, slot)| (*module, opener.key(&profile, *module, slot)));
-        let wanted = Wanted::of(known.collect());
+        let wanted = Wanted::of(known.collect(), &profile.server);
         Arc::new(Self {
             name: profile.name.clone(),
             modules,
@@ -119,7 +119,7 @@ impl Reloader {
             let profile = self.load().await;
             self.lock().read(profile.as_ref().err());
             let profile = profile?;
-            let wanted = Wanted::of(self.opener.keys(&profile).await);
+            let wanted = Wanted::of(self.opener.keys(&profile).await, &profile.server);
             let outcome = self.apply(profile, wanted, options).await;
             let outcome = self.lock().tell(outcome);
             self.asked.notify_one();
@@ -155,7 +155,7 @@ impl Reloader {
 
     /// The modules that are to be served by something else.
     fn changed(&self, wanted: &Wanted) -> BTreeMap<Module, Key> {
-        let Wanted::Modules(keys) = wanted else {
+        let Wanted::Modules(keys, ..) = wanted else {
             return BTreeMap::new();
         };
         keys.iter()
@@ -225,7 +225,7 @@ impl Reloader {
         let _turn = self.turn.lock().await;
         let profile = self.load().await;
         let now = match &profile {
-            Ok(profile) => Wanted::of(self.opener.keys(profile).await),
+            Ok(profile) => Wanted::of(self.opener.keys(profile).await, &profile.server),
             Err(error) => Wanted::Unreadable(error.to_string()),
         };
         {

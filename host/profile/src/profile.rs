@@ -178,7 +178,7 @@ pub enum Keys {
     Store,
 }
 
-/// What a profile says of the server itself: `[server]`.
+/// What a profile says of the server itself: `[server]`. A server begins with it, and keeps to it.
 #[derive(Clone, Debug, Default)]
 pub struct ServerSettings {
     /// `keys = "file"` (the default), `keys = "memory"` or `keys = "store"`.
@@ -188,6 +188,13 @@ pub struct ServerSettings {
     pub lease: Option<Duration>,
     /// Where this was written, if it was.
     pub location: Option<Location>,
+}
+
+impl ServerSettings {
+    /// Whether a server would be another one with these, wherever they are written.
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.keys == other.keys && self.lease == other.lease
+    }
 }
 
 /// A profile, with everything that it extends.

@@ -29,6 +29,8 @@ pub struct ServerConfig {
     pub state: PathBuf,
     /// Where builds are cached.
     pub build_cache: PathBuf,
+    /// How long the build of a service may take.
+    pub build_timeout: Duration,
     /// The framework's sources, which builds of services use; none: they find it by themselves.
     pub sdk: Option<PathBuf>,
     /// The signing key as PKCS#8 PEM, or base64 of that; none: as the profile says.

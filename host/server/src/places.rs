@@ -44,6 +44,7 @@ pub(crate) fn runtime(
         sdk_dir: config.sdk.as_deref().map(absolute),
         server: state.id().to_owned(),
         lease: profile.server.lease,
+        build_timeout: config.build_timeout,
         toolchain: Toolchain::from_environment(environment).owned_by(state.id()),
         ..RuntimeConfig::new(
             state.folder().join("services"),

@@ -1,6 +1,9 @@
 //! `micro server`: turns flags and variables into [`ServerFlags`]; the binary's main starts the server with them.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use secrecy::SecretString;
 
@@ -40,6 +43,9 @@ pub(crate) struct Args {
     /// Folder of the build cache
     #[arg(long)]
     build_cache: Option<String>,
+    /// Seconds that the build of a service may take
+    #[arg(long, default_value_t = 1800)]
+    build_timeout: u64,
     /// Colon list of folders to search for plugins first
     #[arg(long)]
     plugin_path: Option<String>,
@@ -92,6 +98,7 @@ pub(crate) fn flags(context: &Context<'_>, args: Args) -> Result<ServerFlags> {
         addresses_file: args.addresses_file.map(path),
         allowed_origins: args.api_allowed_origins,
         build_cache: args.build_cache.map_or_else(|| state.join("build"), path),
+        build_timeout: Duration::from_secs(args.build_timeout),
         plugin_path: folders(here, args.plugin_path.as_deref()),
         profile_path: folders(here, args.profile_path.as_deref()),
         sdk_path: args.sdk_path.map(path).or_else(sdk::beside_the_program),

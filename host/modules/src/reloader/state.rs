@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use micro_plugin_api::Backoff;
-use micro_profile::{Profile, ProfileError};
+use micro_profile::{Keys, Profile, ProfileError, ServerSettings};
 use tokio::time::Instant;
 
 use crate::{Module, OpenError, Progress, Swapped, instances::Key, unix_millis};
@@ -25,6 +25,8 @@ pub(super) struct State {
     /// The changes to what is wanted that nobody asked for, and whom nobody was told of: from which
     /// plugin, to which.
     untold: BTreeMap<Module, (String, String)>,
+    /// What the server began with.
+    server: ServerSettings,
 }
 
 /// What is known of a module.
@@ -55,15 +57,24 @@ pub(super) struct Again {
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum Wanted {
     Unreadable(String),
-    Modules(BTreeMap<Module, Result<Key, String>>),
+    Modules(
+        BTreeMap<Module, Result<Key, String>>,
+        Keys,
+        Option<Duration>,
+    ),
 }
 
 impl Wanted {
-    pub(super) fn of(keys: BTreeMap<Module, Result<Key, OpenError>>) -> Self {
+    pub(super) fn of(
+        keys: BTreeMap<Module, Result<Key, OpenError>>,
+        server: &ServerSettings,
+    ) -> Self {
         let keys = keys.into_iter();
         Self::Modules(
             keys.map(|(module, key)| (module, key.map_err(|error| error.to_string())))
                 .collect(),
+            server.keys,
+            server.lease,
         )
     }
 }
@@ -79,6 +90,7 @@ impl State {
             (module, mark)
         };
         Self {
+            server: profile.server.clone(),
             profile,
             wanted,
             modules: Module::ALL.map(mark).into(),
@@ -146,6 +158,7 @@ impl State {
     /// Notes what became of it.
     pub(super) fn end(&mut self, profile: Profile, outcome: &[Swapped]) {
         let now = unix_millis();
+        self.error = self.waits_for_restart(&profile);
         self.profile = profile;
         self.reloaded = Some(now);
         self.under_way = None;
@@ -169,6 +182,20 @@ impl State {
                 waits,
             }
         });
+    }
+
+    /// What of a profile takes effect when the server begins anew.
+    fn waits_for_restart(&self, profile: &Profile) -> Option<String> {
+        let location = profile.server.location.as_ref();
+        let place = location
+            .map(|location| format!("{location}: "))
+            .unwrap_or_default();
+        (!profile.server.is_like(&self.server)).then(|| {
+            format!(
+                "{place}[server] is another one than this server began with, and takes effect when \
+                 it is started again"
+            )
+        })
     }
 
     /// Whether what did not come off is to be tried again now.

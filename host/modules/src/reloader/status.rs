@@ -28,7 +28,7 @@ pub struct ProfileStatus {
     pub files: Vec<String>,
     /// What serves each module.
     pub modules: Vec<ModuleStatus>,
-    /// Why the profile cannot be read as it is now, if it cannot.
+    /// Why the profile cannot be read as it is now, or what of it waits for a restart.
     pub error: Option<String>,
     /// When it was applied last while the server ran: milliseconds since the Unix epoch.
     pub reloaded: Option<u64>,

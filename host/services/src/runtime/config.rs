@@ -61,7 +61,7 @@ impl RuntimeConfig {
             sdk_dir: None,
             network_address: network_address.into(),
             toolchain: Toolchain::default(),
-            build_timeout: Duration::from_secs(15 * 60),
+            build_timeout: Duration::from_secs(30 * 60),
             start_timeout: Duration::from_secs(60),
             stop_grace: Duration::from_secs(5),
             upload_limit: 256 * 1024 * 1024,

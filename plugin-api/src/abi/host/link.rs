@@ -29,16 +29,21 @@ use crate::{
 
 /// A poll that takes longer holds up everything else on its thread.
 const SLOW: Duration = Duration::from_millis(10);
-/// How often a method is warned of: on a busy machine every thread is held up now and then.
-const AGAIN: Duration = Duration::from_secs(60);
+/// One that takes so long is warned of at once.
+const LONG: Duration = Duration::from_millis(500);
+/// So often within [`SPAN`] a method has to hold up its thread to be warned of: on a busy machine
+/// every thread is held up now and then.
+const OFTEN: u32 = 10;
+/// How long that is looked at, and how often a method is warned of.
+const SPAN: Duration = Duration::from_secs(60);
 
 /// One opened instance. Every handle and stream of it holds on to it; the last one drops it.
 pub(super) struct Link {
     plugin: String,
     opened: OpenedRecord,
     panics: AtomicU64,
-    /// When each method was warned of last.
-    slow: Mutex<BTreeMap<&'static str, Instant>>,
+    /// How often each method was slow, and since when that is counted.
+    slow: Mutex<BTreeMap<&'static str, (Instant, u32)>>,
 }
 
 // SAFETY: it stands for the plugin's `Instance`, which is Send and Sync, and which may be released
@@ -82,7 +87,7 @@ impl Link {
         let begun = Instant::now();
         let polled = poll();
         let took = begun.elapsed();
-        if took > SLOW && self.is_to_be_told(method, begun) {
+        if took > SLOW && self.is_to_be_told(method, took, begun) {
             tracing::warn!(
                 plugin = self.plugin,
                 method,
@@ -93,15 +98,16 @@ impl Link {
         polled
     }
 
-    /// Whether a method has not been warned of for a while.
-    fn is_to_be_told(&self, method: &'static str, now: Instant) -> bool {
+    /// Whether a method that took so long is to be warned of now.
+    fn is_to_be_told(&self, method: &'static str, took: Duration, now: Instant) -> bool {
         let mut slow = self.slow.lock().unwrap_or_else(PoisonError::into_inner);
-        let recent = |last: &Instant| now.saturating_duration_since(*last) < AGAIN;
-        if slow.get(method).is_some_and(recent) {
-            return false;
+        let span = slow.entry(method).or_insert((now, 0));
+        if now.saturating_duration_since(span.0) >= SPAN {
+            *span = (now, 0);
         }
-        slow.insert(method, now);
-        true
+        let before = span.1;
+        span.1 = before.saturating_add(if took >= LONG { OFTEN } else { 1 });
+        before < OFTEN && span.1 >= OFTEN
     }
 
     /// Counts and reports a panic of the plugin.

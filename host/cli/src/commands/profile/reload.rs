@@ -1,8 +1,9 @@
 //! `micro profile reload`: has the server apply its profile as it is now.
 
 use futures::StreamExt as _;
-use micro_proto::profile::{ReloadRequest, ReloadResponse};
+use micro_proto::profile::{ReloadRequest, ReloadResponse, StatusRequest, StatusResponse};
 
+use super::status;
 use crate::{
     commands::Outcome,
     error::{CliError, Result},
@@ -63,7 +64,13 @@ pub(super) async fn run(session: &Session<'_>, args: &Args) -> Result<Outcome> {
         }
     }
     match (changed, failed) {
-        (0, _) => Ok(Output::line("Nothing has changed").into()),
+        (0, _) => {
+            let asked = session.call("profile", "Profile.Status", &StatusRequest {});
+            let status: StatusResponse = asked.await?;
+            let nothing = std::iter::once("Nothing has changed".to_owned());
+            let lines = nothing.chain(status::problems(&status));
+            Ok(Output::Lines(lines.collect()).into())
+        }
         (_, 0) => Ok(Output::Nothing.into()),
         _ => Err(CliError::plain(format!(
             "{failed} of {changed} modules keep the plugin that they have"

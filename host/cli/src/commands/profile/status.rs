@@ -52,7 +52,7 @@ pub(super) async fn run(session: &Session<'_>, args: &Args) -> Result<Outcome> {
 }
 
 /// What is wrong. What concerns several modules, which are of one instance, is said once.
-fn problems(status: &StatusResponse) -> Vec<String> {
+pub(super) fn problems(status: &StatusResponse) -> Vec<String> {
     let modules = status.modules.iter().map(|module| &module.error);
     let mut all = Vec::new();
     for error in std::iter::once(&status.error).chain(modules) {

@@ -138,9 +138,7 @@ impl Seen {
             return error.hint(format!("`micro logs {name}` shows what it printed"));
         }
         match self.built {
-            true => {
-                error.hint("what the build printed is above; correct the source and run it again")
-            }
+            true => error.hint("what the build printed is above"),
             false => error.hint(format!("see `micro status {name}`")),
         }
     }
