@@ -72,6 +72,11 @@ impl Records {
         &self.epoch
     }
 
+    /// Whether the store still holds the platform that the server began with, asked now.
+    pub(crate) async fn confirm_store(&self) -> Result<(), RecordError> {
+        Ok(self.modules.confirm_store().await?)
+    }
+
     /// The record under `key`, with its version.
     pub(crate) async fn read<T: DeserializeOwned>(
         &self,

@@ -60,7 +60,7 @@ impl Modules {
             return last.to_vec();
         }
         let [store, blob, stream, broker, registry, runtime] = &self.checks.busy;
-        let (store, blob, stream, broker, registry, runtime) = tokio::join!(
+        let (mut store, blob, stream, broker, registry, runtime) = tokio::join!(
             check(Module::Store, &self.slots.store, store),
             check(Module::Blob, &self.slots.blob, blob),
             check(Module::Stream, &self.slots.stream, stream),
@@ -68,10 +68,21 @@ impl Modules {
             check(Module::Registry, &self.slots.registry, registry),
             check(Module::Runtime, &self.slots.runtime, runtime),
         );
+        if store.error.is_none() {
+            store.error = self.untrusted().await;
+        }
         let all = vec![store, blob, stream, broker, registry, runtime];
         self.checks.last.store(Some(Arc::new(all.clone())));
         self.checks.finished.fetch_add(1, Ordering::Release);
         all
+    }
+
+    /// Why the store is not the one that the server began with, if it is not.
+    async fn untrusted(&self) -> Option<String> {
+        let (live, trust) = (self.slots.store.live().ok()?, self.slots.trust.clone());
+        let ask = move |call| async move { trust.verify(&call, &live.handle).await };
+        let verified = blocking::within(DEADLINE, "what it holds", ask).await;
+        verified.err().map(|error| error.message().to_owned())
     }
 
     /// What the modules answered last; `None` when they have not been asked yet.

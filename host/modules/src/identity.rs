@@ -61,7 +61,24 @@ impl Modules {
             // Of the blobs alone, perhaps; the store tells itself.
             Ok(()) | Err(_) => {}
         }
-        id_of(&self.store()).await
+        let id = match self.slots.store.live() {
+            Ok(live) => id_of(&live.handle).await,
+            Err(error) => Err(error),
+        };
+        match &id {
+            Ok(id) => self.slots.trust.begin(id),
+            Err(_) => self.slots.trust.await_first(),
+        }
+        id
+    }
+
+    /// Whether the store still holds what the server began with, asked now.
+    ///
+    /// # Errors
+    /// `unavailable` if it does not, or does not answer.
+    pub async fn confirm_store(&self) -> Result<()> {
+        let live = self.slots.store.live()?;
+        self.slots.trust.verify(&call(), &live.handle).await
     }
 
     /// Whether neither store nor blob store is one that another was being copied into when that
@@ -70,26 +87,22 @@ impl Modules {
     /// # Errors
     /// `conflict` for one that is; what they fail with if they cannot be read.
     pub async fn check_whole(&self) -> Result<()> {
-        let (store, blob, call, copying) = (self.store(), self.blob(), call(), blob_key(COPYING));
+        let (store, blob, call) = (self.slots.store.live()?, self.blob(), call());
         // Beside each other: either may be down, and then takes its time to say so.
-        let (record, marked) =
-            tokio::join!(store.read(&call, TABLE, COPYING), blob.read(&call, copying));
-        let record = record.map(|record| record.is_some());
-        let marked = match marked {
-            Ok(_) => Ok(true),
-            Err(error) if error.code() == Code::NOT_FOUND => Ok(false),
+        let (store, blobs) = tokio::join!(
+            check_whole_store(&call, &store.handle),
+            blob.read(&call, blob_key(COPYING))
+        );
+        let blobs = match blobs {
+            Ok(_) => Err(unfinished("blob store")),
+            Err(error) if error.code() == Code::NOT_FOUND => Ok(()),
             Err(error) => Err(error),
         };
-        for (what, is_marked) in [("store", &record), ("blob store", &marked)] {
-            if matches!(is_marked, Ok(true)) {
-                return Err(Error::conflict(format!(
-                    "the {what} holds an unfinished copy of another one: go back to the profile \
-                     that was in use, start the server with it, and make the copy again with \
-                     `micro profile reload --copy`"
-                )));
-            }
+        match (store, blobs) {
+            (Err(error), _) if error.code() == Code::CONFLICT => Err(error),
+            (_, Err(error)) if error.code() == Code::CONFLICT => Err(error),
+            (store, blobs) => store.and(blobs),
         }
-        record.and(marked).map(drop)
     }
 
     /// Waits for an unfinished copy that could not be seen while store or blob store was down. For
@@ -105,10 +118,25 @@ impl Modules {
     }
 }
 
+/// Whether a store is none that another was being copied into when that ended.
+pub(crate) async fn check_whole_store(call: &Call, store: &StoreHandle) -> Result<()> {
+    match store.read(call, TABLE, COPYING).await? {
+        None => Ok(()),
+        Some(_) => Err(unfinished("store")),
+    }
+}
+
+fn unfinished(what: &str) -> Error {
+    Error::conflict(format!(
+        "the {what} holds an unfinished copy of another one: go back to the profile that was in use, \
+         start the server with it, and make the copy again with `micro profile reload --copy`"
+    ))
+}
+
 /// The platform's id in a store, which it gets if it has none.
 pub(crate) async fn id_of(store: &StoreHandle) -> Result<String> {
     loop {
-        if let Some(id) = read(store, ID).await? {
+        if let Some(id) = read(&call(), store, ID).await? {
             return Ok(id);
         }
         let id = put(&Uuid::now_v7().to_string());
@@ -164,7 +192,8 @@ pub(crate) async fn store_holds(
     loop {
         let proof = Proof::in_store(old).await?;
         let holds = proof.look_in_store(new, platform).await?;
-        let is_told = holds == Holds::Ours || read(old, PROOF).await?.as_ref() == Some(&proof.text);
+        let is_told =
+            holds == Holds::Ours || read(&call(), old, PROOF).await?.as_ref() == Some(&proof.text);
         if is_told || attempt == ATTEMPTS {
             return Ok((holds, proof));
         }
@@ -216,8 +245,9 @@ async fn read_blob(blob: &BlobHandle, key: &str) -> Result<Option<String>> {
     Ok(Some(String::from_utf8_lossy(&text).into_owned()))
 }
 
-async fn read(store: &StoreHandle, key: &str) -> Result<Option<String>> {
-    let record = store.read(&call(), TABLE, key).await?;
+/// What a store says of itself under a key.
+pub(crate) async fn read(call: &Call, store: &StoreHandle, key: &str) -> Result<Option<String>> {
+    let record = store.read(call, TABLE, key).await?;
     Ok(record.map(|record| String::from_utf8_lossy(&record.value).into_owned()))
 }
 
@@ -228,6 +258,8 @@ pub(crate) enum Holds {
     Ours,
     /// Records of this platform that are not those in use.
     OlderOurs,
+    /// Some of the records of this platform: a copy that ended before its end.
+    PartOfOurs,
     /// Those of the platform of that id.
     Another(String),
     /// Records of nobody who said so.
@@ -265,10 +297,12 @@ impl Proof {
 
     /// What a store holds, given the platform's id.
     pub(crate) async fn look_in_store(&self, store: &StoreHandle, platform: &str) -> Result<Holds> {
-        if read(store, PROOF).await?.as_ref() == Some(&self.text) {
+        if read(&call(), store, PROOF).await?.as_ref() == Some(&self.text) {
             return Ok(Holds::Ours);
         }
-        Ok(match read(store, ID).await? {
+        let is_unfinished = read(&call(), store, COPYING).await?.is_some();
+        Ok(match read(&call(), store, ID).await? {
+            Some(id) if id == platform && is_unfinished => Holds::PartOfOurs,
             Some(id) if id == platform => Holds::OlderOurs,
             Some(id) => Holds::Another(id),
             None if store.databases(&call()).await?.is_empty() => Holds::Nothing,

@@ -21,6 +21,7 @@ mod slot;
 mod slots;
 mod swappable;
 mod told;
+mod trust;
 
 pub use error::OpenError;
 pub use health::ModuleHealth;

@@ -15,6 +15,7 @@ use crate::{
         BlobName, Changed, FullKey, Leases, Pending, SwappableBlob, SwappableBroker,
         SwappableRegistry, SwappableRuntime, SwappableStore, SwappableStream,
     },
+    trust::Trust,
 };
 
 /// The places of all modules.
@@ -33,6 +34,8 @@ pub(crate) struct Slots {
     pub(crate) leases: Arc<Leases>,
     /// The deliveries that are not settled.
     pub(crate) pending: Arc<Pending>,
+    /// Whether the store is the one that the server began with.
+    pub(crate) trust: Arc<Trust>,
     pub(crate) handles: Handles,
 }
 
@@ -62,10 +65,12 @@ impl Slots {
         let changed_blobs = Arc::<Changed<BlobName>>::default();
         let leases = Arc::<Leases>::default();
         let pending = Arc::<Pending>::default();
+        let trust = Arc::<Trust>::default();
         let handles = Handles {
             store: StoreHandle::new(SwappableStore {
                 slot: store.clone(),
                 changed: changed.clone(),
+                trust: trust.clone(),
             }),
             blob: BlobHandle::new(SwappableBlob {
                 slot: blob.clone(),
@@ -93,6 +98,7 @@ impl Slots {
             changed_blobs,
             leases,
             pending,
+            trust,
             handles,
         }
     }

@@ -29,6 +29,7 @@ async fn etcd_fails_and_comes_back() {
         store::a_watch_goes_on_or_says_that_it_ends(Backend::etcd().await).boxed_local(),
         store::a_server_waits_for_it(Backend::etcd().await).boxed_local(),
         store::an_unfinished_copy_serves_nobody(Backend::etcd().await).boxed_local(),
+        store::an_emptied_store_lets_nobody_in(Backend::etcd().await).boxed_local(),
         registry::what_runs_is_called_on_and_what_comes_later_is_found(Backend::etcd().await)
             .boxed_local(),
         registry::a_server_waits_for_it(Backend::etcd().await).boxed_local(),

@@ -6,8 +6,8 @@ use futures::StreamExt as _;
 use micro::store::{Change, Query, Record};
 use micro_modules::Modules;
 use micro_plugin_api::{
-    Call,
-    store::{Commit, Precondition, Put, Table},
+    Call, StoreHandle,
+    store::{Commit, ListQuery, Precondition, Put, Table},
 };
 use micro_tests::{PATIENCE, program, wait_for};
 
@@ -101,7 +101,7 @@ pub(crate) async fn a_server_waits_for_it(backend: Backend) {
 /// A server that starts while its store is down ends when that comes back and turns out to hold
 /// half of another one.
 pub(crate) async fn an_unfinished_copy_serves_nobody(backend: Backend) {
-    mark_unfinished(&backend).await;
+    on(&backend, mark_unfinished).await;
     let mut platform = Platform::start_without(backend, &["store"]).await;
     platform.backend.restart().await;
     assert_eq!(platform.server.ended().await.code(), Some(1));
@@ -109,10 +109,33 @@ pub(crate) async fn an_unfinished_copy_serves_nobody(backend: Backend) {
     assert!(log.contains("an unfinished copy of another one"), "{log}");
 }
 
-/// Leaves what a copy into the store leaves when it is cut off.
-async fn mark_unfinished(backend: &Backend) {
+/// A store that has lost what was in it is no new platform: nobody gets in by the secret of the first
+/// account, and nothing is read or written.
+pub(crate) async fn an_emptied_store_lets_nobody_in(backend: Backend) {
+    let platform = Platform::start(backend, &["store"]).await;
+    let store = platform.client.store();
+    store.write(Record::new("k", "v")).await.expect("a write");
+    on(&platform.backend, empty).await;
+    let login = r#"{"id":"admin","secret":"micro"}"#;
+    wait_for("the loss is noticed", || async {
+        let answer = platform.server.post("/auth/token", login).await;
+        assert_ne!(answer.status, 200, "{}", answer.text());
+        let report = platform.server.get("/readyz").await.text();
+        let is_told = report.contains("does not hold the id of any platform");
+        (is_told && answer.status == 503).then_some(())
+    })
+    .await;
+    let error = store.read("k").await.expect_err("nothing to read");
+    assert_unavailable(&error);
+    // Whoever wants to begin with what is there says so by a restart.
+    let server = platform.server.stopped().await.start().await;
+    assert_eq!(server.post("/auth/token", login).await.status, 200);
+}
+
+/// Does something to the store behind the back of servers.
+async fn on<F: Future<Output = ()>>(backend: &Backend, act: impl FnOnce(StoreHandle) -> F) {
     let folder = tempfile::tempdir().expect("a folder");
-    let manifest = folder.path().join("marked.toml");
+    let manifest = folder.path().join("behind.toml");
     std::fs::write(&manifest, backend.manifest(&["store"])).expect("a manifest");
     let profiles = micro_profile::Search::new([], |_| None);
     let profile = micro_profile::load(&manifest.display().to_string(), &profiles);
@@ -123,10 +146,30 @@ async fn mark_unfinished(backend: &Backend) {
     };
     let modules = Modules::open(&profile.expect("a profile"), &places).await;
     let modules = modules.expect("modules");
+    act(modules.store()).await;
+    modules.shutdown().await;
+}
+
+fn call() -> Call {
+    Call::new("test").with_timeout(PATIENCE)
+}
+
+/// Leaves what a copy into the store leaves when it is cut off.
+async fn mark_unfinished(store: StoreHandle) {
     let table = Table::new(micro_modules::PLATFORM_DATABASE, "platform");
     let mark = Commit::new().put(table, "copying", Precondition::Any, Put::default());
-    let call = Call::new("test").with_timeout(PATIENCE);
-    let marked = modules.store().commit(&call, &mark).await;
-    marked.expect("a commit");
-    modules.shutdown().await;
+    store.commit(&call(), &mark).await.expect("a commit");
+}
+
+async fn empty(store: StoreHandle) {
+    for database in store.databases(&call()).await.expect("databases") {
+        for table in store.tables(&call(), &database).await.expect("tables") {
+            let table = Table::new(&database, &table);
+            let page = store.list(&call(), table, &ListQuery::default()).await;
+            for record in page.expect("records").records {
+                let gone = Commit::new().delete(table, &record.key, Precondition::Any);
+                store.commit(&call(), &gone).await.expect("a commit");
+            }
+        }
+    }
 }

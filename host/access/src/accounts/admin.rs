@@ -24,6 +24,8 @@ impl Accounts {
         }
         let all = self.all(namespace).await?;
         if !all.iter().any(|account| account.kind == KIND_USER) {
+            // One that has lost all accounts is no new platform.
+            self.records.confirm_store().await?;
             let mut admin = Stored::new(NewAccount {
                 namespace: namespace.to_owned(),
                 id: ID.to_owned(),

@@ -16,6 +16,13 @@ pub(super) fn unlike(plugin: &str, holds: &Holds, servers: usize) -> String {
                 copying(servers)
             ),
         ),
+        Holds::PartOfOurs => (
+            "what was not copied yet would be gone",
+            format!(
+                "{} makes it whole first; no server starts on it as it is",
+                copying(servers)
+            ),
+        ),
         Holds::Another(_) | Holds::Something => (
             "its accounts and rules would take the place of this platform's",
             format!(
@@ -84,6 +91,7 @@ impl fmt::Display for Holds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ours => f.write_str("holds this platform's records"),
+            Self::PartOfOurs => f.write_str("holds an unfinished copy of this platform's records"),
             Self::OlderOurs => f.write_str("holds an older copy of this platform's records"),
             Self::Another(id) => write!(f, "holds the records of another platform ({id})"),
             Self::Something => f.write_str("holds records, and not this platform's id"),

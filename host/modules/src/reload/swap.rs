@@ -164,20 +164,23 @@ impl Modules {
         let slot = &self.slots.store;
         let old = slot.live().map_err(place.failed("read the store"))?;
         let ask = place.failed("find out whose records the stores hold");
+        let call = Call::new("micro").with_timeout(HOLD);
+        let trusted = self.slots.trust.verify(&call, &old.handle).await;
+        trusted.map_err(&ask)?;
         let platform = identity::id_of(&old.handle).await.map_err(&ask)?;
         let held = identity::store_holds(&old.handle, &new.handle, &platform).await;
         let (holds, proof) = held.map_err(&ask)?;
         new.versions_from = old.versions_from;
         let copied = match holds {
             Holds::Ours => None,
-            Holds::Nothing | Holds::OlderOurs if !options.copy => {
+            Holds::Nothing | Holds::OlderOurs | Holds::PartOfOurs if !options.copy => {
                 let servers = self.servers(place).await.unwrap_or(1);
                 return Err(place.refused(unlike(&new.plugin, &holds, servers)));
             }
             Holds::Another(_) | Holds::Something => {
                 return Err(place.refused(unlike(&new.plugin, &holds, 1)));
             }
-            Holds::Nothing | Holds::OlderOurs => {
+            Holds::Nothing | Holds::OlderOurs | Holds::PartOfOurs => {
                 self.check_alone(place).await?;
                 new.versions_from = old.versions_from ^ (Uuid::new_v4().as_u64_pair().0 | 1);
                 self.slots.changed.begin();

@@ -15,12 +15,22 @@ use super::{
     changed::{Changed, FullKey},
     cursor::Place,
 };
-use crate::{live::Live, moving::Resume, slot::Slot};
+use crate::{live::Live, moving::Resume, slot::Slot, trust::Trust};
 
 /// The store that is live.
 pub(crate) struct SwappableStore {
     pub(crate) slot: Arc<Slot<StoreHandle>>,
     pub(crate) changed: Arc<Changed<FullKey>>,
+    pub(crate) trust: Arc<Trust>,
+}
+
+impl SwappableStore {
+    /// What is live, if it is known to be the store that the server began with.
+    async fn live(&self, call: &Call) -> Result<Arc<Live<StoreHandle>>> {
+        let live = self.slot.live()?;
+        self.trust.check(call, &live.handle).await?;
+        Ok(live)
+    }
 }
 
 impl Live<StoreHandle> {
@@ -53,14 +63,14 @@ impl Live<StoreHandle> {
 impl Store for SwappableStore {
     async fn read(&self, call: &Call, table: Table<'_>, key: &str) -> Result<Option<Record>> {
         let _pass = self.slot.gate.read(call).await?;
-        let live = self.slot.live()?;
-        let record = live.handle.read(call, table, key).await?;
+        let live = self.live(call).await?;
+        let record = self.trust.note(live.handle.read(call, table, key).await)?;
         Ok(record.map(|record| live.record_out(record)))
     }
 
     async fn list(&self, call: &Call, table: Table<'_>, query: &ListQuery<'_>) -> Result<Page> {
         let _pass = self.slot.gate.read(call).await?;
-        let live = self.slot.live()?;
+        let live = self.live(call).await?;
         let place = query.cursor.map(Place::from_cursor).transpose()?;
         let page = match &place {
             Some(place) if place.generation != live.generation => {
@@ -72,7 +82,8 @@ impl Store for SwappableStore {
                     cursor: cursor.as_ref(),
                     ..query.clone()
                 };
-                live.handle.list(call, table, &query).await?
+                self.trust
+                    .note(live.handle.list(call, table, &query).await)?
             }
         };
         let last = page.records.last().map(|record| record.key.clone());
@@ -91,7 +102,7 @@ impl Store for SwappableStore {
 
     async fn commit(&self, call: &Call, commit: &Commit) -> Result<Version> {
         let _pass = self.slot.gate.write(call).await?;
-        let live = self.slot.live()?;
+        let live = self.live(call).await?;
         let keys = || {
             commit.operations.iter().map(|operation| {
                 (
@@ -104,17 +115,19 @@ impl Store for SwappableStore {
         let commit_in = live.commit_in(commit);
         let done = live.handle.commit(call, &commit_in);
         let done = self.changed.noting(keys, done).await;
-        Ok(live.version_out(done?))
+        Ok(live.version_out(self.trust.note(done)?))
     }
 
     async fn databases(&self, call: &Call) -> Result<Vec<String>> {
         let _pass = self.slot.gate.read(call).await?;
-        self.slot.live()?.handle.databases(call).await
+        let live = self.live(call).await?;
+        self.trust.note(live.handle.databases(call).await)
     }
 
     async fn tables(&self, call: &Call, database: &str) -> Result<Vec<String>> {
         let _pass = self.slot.gate.read(call).await?;
-        self.slot.live()?.handle.tables(call, database).await
+        let live = self.live(call).await?;
+        self.trust.note(live.handle.tables(call, database).await)
     }
 
     async fn watch(
@@ -124,8 +137,10 @@ impl Store for SwappableStore {
         prefix: &str,
     ) -> Result<BoxStream<Result<RecordChange>>> {
         let _pass = self.slot.gate.write(call).await?;
-        let live = self.slot.live()?;
-        let source = live.handle.watch(call, table, prefix).await?;
+        let live = self.live(call).await?;
+        let source = self
+            .trust
+            .note(live.handle.watch(call, table, prefix).await)?;
         let resume = Watch {
             database: table.database.to_owned(),
             table: table.table.to_owned(),
