@@ -200,9 +200,7 @@ async fn a_plugin_of_an_older_interface_set_serves_what_it_has() {
     let report = store::suite()
         .run(async || open(&library, folder.path()).await)
         .await;
-    assert!(report.failed().next().is_none(), "{report}");
-    let skipped = report.skipped().filter(|case| case.without.is_none());
-    let names: Vec<_> = skipped.map(|case| case.name).collect();
+    let names: Vec<_> = report.failed().map(|case| case.name).collect();
     assert!(!names.is_empty(), "{report}");
     assert!(
         names.iter().all(|name| name.starts_with("store.watch.")),

@@ -1,9 +1,14 @@
 //! A store that somebody outside of this repository wrote carries the whole platform, picked by a
 //! manifest of their own: nothing of ours is built again.
 
-use std::{collections::BTreeMap, fs, path::PathBuf, time::SystemTime};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
 
-use micro_tests::{Server, ServerBuilder, author_plugin, program, tour};
+use micro_tests::{Author, Server, ServerBuilder, author_plugin, program, tour};
 use sha2::{Digest as _, Sha256};
 
 /// A server of the manifest `mine.toml`, which lies in the folder that it is started in, with the
@@ -73,4 +78,36 @@ async fn the_manifest_may_name_the_file_and_its_hash() {
     // Its store has the accounts.
     server.login().await;
     assert!(server.stop().await.success());
+}
+
+/// What the guide shows, pasted as it stands there: the lines of a manifest, and the code.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_plugin_of_the_guide_keeps_its_contract() {
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/plugins.md");
+    let guide = fs::read_to_string(guide).expect("the guide");
+    let shown = |language: &str| {
+        let (_, rest) = guide
+            .split_once(&format!("\n```{language}\n"))
+            .expect("a block");
+        rest.split_once("```\n").expect("its end").0
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let micro = program("micro");
+    let author = Author::new(&micro, folder.path(), "broker", "relay");
+    let manifest = author.source().join("Cargo.toml");
+    let text = fs::read_to_string(&manifest).expect("a manifest");
+    let heading = "[dependencies]\n";
+    let text = text.replacen(heading, &format!("{heading}{}", shown("toml")), 1);
+    fs::write(manifest, text).expect("a file can be written");
+    fs::write(author.source().join("src/lib.rs"), shown("rust")).expect("a file can be written");
+    let library = author.build().display().to_string();
+
+    let relay = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+    let relay = relay.expect("a free port");
+    let settings = format!("relay = '{}'\n", relay.local_addr().expect("an address"));
+    fs::write(folder.path().join("settings.toml"), settings).expect("a file can be written");
+    tokio::spawn(async move { while relay.accept().await.is_ok() {} });
+    let args = ["plugin", "test", &library, "--settings=settings.toml"];
+    let tested = author.micro(&micro, &args);
+    assert!(tested.contains(" 0 failed, "), "{tested}");
 }

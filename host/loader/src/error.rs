@@ -193,10 +193,7 @@ pub enum LoadError {
         reason: String,
     },
     /// Settings that the plugin does not have or that are missing, or of the wrong type or value.
-    #[error(
-        "plugin {plugin}: {}; correct it in the profile",
-        problems_of(problems)
-    )]
+    #[error("plugin {plugin}: {}; correct its settings", problems_of(problems))]
     Settings {
         /// The plugin.
         plugin: String,

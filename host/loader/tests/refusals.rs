@@ -344,7 +344,7 @@ async fn an_unknown_setting_and_one_of_the_wrong_type() {
         "zoo",
         "colour: unknown setting; there are ",
         "slow_ms: must be an integer, not a string",
-        "in the profile",
+        "correct its settings",
     ];
     one_line(&error, &parts);
     assert!(

@@ -18,7 +18,7 @@ impl Absent {
         Self {
             reason: format!(
                 "profile {profile} has no plugin for the module `{module}`; add `[{module}]` with \
-                 a `plugin` to it and start the server again"
+                 a `plugin` to it"
             ),
         }
     }

@@ -236,7 +236,7 @@ pub(crate) fn read(path: PathBuf) -> Result<Found, ProfileError> {
         let file = file.clone();
         ProfileError::invalid(
             Location { file, line },
-            "what stands here is not UTF-8, which a manifest is written in; save it as that",
+            "what stands here is not UTF-8, which TOML is written in; save it as that",
         )
     })?;
     Ok(Found {

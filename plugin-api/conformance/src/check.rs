@@ -8,27 +8,25 @@ use std::{
 use futures::StreamExt as _;
 use micro_plugin_api::{BoxStream, Code, Error, Result};
 
-/// Why a case ended before its end.
+/// Why a case ended before its end: what was seen that must not be.
 #[derive(Debug)]
-pub(crate) enum Stop {
-    Failed(String),
-    Skipped(String),
-}
+pub(crate) struct Stop(pub(crate) String);
 
 /// How a case ended.
 pub(crate) type Verdict<T = ()> = Result<T, Stop>;
 
 impl From<Error> for Stop {
+    /// Only what is declared may be missing, so that a plugin keeps whatever it does not say it lacks.
     fn from(error: Error) -> Self {
-        if error.code() == Code::UNSUPPORTED {
-            Self::Skipped(error.message().to_owned())
+        let (code, message) = (error.code(), error.message());
+        Self(if code == Code::UNSUPPORTED {
+            format!(
+                "a call is answered with {code}: {message}; support it, or declare this rule or \
+                 its group in `lacks` of export_plugin!"
+            )
         } else {
-            Self::Failed(format!(
-                "a call failed with {}: {}",
-                error.code(),
-                error.message()
-            ))
-        }
+            format!("a call failed with {code}: {message}")
+        })
     }
 }
 
@@ -36,7 +34,7 @@ impl From<Error> for Stop {
 macro_rules! ensure {
     ($condition:expr, $($reason:tt)+) => {
         if !$condition {
-            return Err($crate::check::Stop::Failed(format!($($reason)+)));
+            return Err($crate::check::Stop(format!($($reason)+)));
         }
     };
 }
@@ -53,12 +51,12 @@ pub(crate) fn fails<T: fmt::Debug>(what: &str, result: Result<T>, code: Code) ->
     match result {
         Err(error) if error.code() == code => Ok(error),
         Err(error) if error.code() == Code::UNSUPPORTED => Err(error.into()),
-        Err(error) => Err(Stop::Failed(format!(
+        Err(error) => Err(Stop(format!(
             "{what}: failed with {} ({}) instead of {code}",
             error.code(),
             error.message()
         ))),
-        Ok(value) => Err(Stop::Failed(format!(
+        Ok(value) => Err(Stop(format!(
             "{what}: {value:?} instead of an error {code}"
         ))),
     }
@@ -95,5 +93,5 @@ pub(crate) fn unix_millis() -> u64 {
 /// The result of a spawned task, its panic as a failure.
 pub(crate) async fn joined<T>(task: tokio::task::JoinHandle<T>) -> Verdict<T> {
     task.await
-        .map_err(|error| Stop::Failed(format!("a concurrent task ended badly: {error}")))
+        .map_err(|error| Stop(format!("a concurrent task ended badly: {error}")))
 }

@@ -23,7 +23,7 @@ pub mod stream;
 mod suite;
 mod wait;
 
-/// The code of the author's guide, so that it compiles and runs.
+/// The code of the author's guide, so that it compiles, each block as it stands there.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/plugins.md")]
 struct Guide;

@@ -12,8 +12,8 @@ pub enum Outcome {
     Passed,
     /// It did not, and this is what was seen instead.
     Failed(String),
-    /// The implementation does not support what the rule is about: it says so when it is called, or
-    /// declares it.
+    /// The plugin declares that it does not promise what the rule is about. To answer `unsupported`
+    /// is not enough.
     Skipped(String),
 }
 
@@ -60,7 +60,7 @@ impl Report {
             .filter(|case| matches!(case.outcome, Outcome::Failed(_)))
     }
 
-    /// The cases that the implementation does not support.
+    /// The cases that the plugin declares to lack.
     pub fn skipped(&self) -> impl Iterator<Item = &CaseReport> {
         self.cases
             .iter()
@@ -85,7 +85,7 @@ impl Report {
     /// For tests: panics with every failed and skipped rule unless the report is clean.
     ///
     /// # Panics
-    /// If a case failed, or was skipped and not declared, or none passed.
+    /// If a case failed, none passed, or what is declared is the name of no rule.
     pub fn assert_passed(&self) {
         assert!(self.is_clean(), "{self}");
     }

@@ -223,8 +223,7 @@ impl<H: Module> Suite<H> {
                 Some(capability) => Outcome::Skipped(format!("it does not promise {capability}")),
                 None => match run_case(case, &open).await {
                     Ok(()) => Outcome::Passed,
-                    Err(Stop::Failed(reason)) => Outcome::Failed(reason),
-                    Err(Stop::Skipped(reason)) => Outcome::Skipped(reason),
+                    Err(Stop(reason)) => Outcome::Failed(reason),
                 },
             };
             let report = CaseReport {
@@ -288,9 +287,9 @@ async fn opened<H>(open: &impl AsyncFn() -> Result<H>) -> Verdict<H> {
         .await;
     match opened {
         Ok(Ok(Ok(handle))) => Ok(handle),
-        Ok(Ok(Err(error))) => Err(Stop::Failed(format!("could not be opened: {error}"))),
+        Ok(Ok(Err(error))) => Err(Stop(format!("could not be opened: {error}"))),
         Ok(Err(_)) => Err(not_within("opened", LIFECYCLE_DEADLINE)),
-        Err(_) => Err(Stop::Failed("opening it panicked".to_owned())),
+        Err(_) => Err(Stop("opening it panicked".to_owned())),
     }
 }
 
@@ -302,15 +301,15 @@ async fn checked<H: Module>(
 ) -> Verdict {
     let mut verdict = match on_own_thread(check, deadline).await {
         Ended::Done(verdict) => verdict,
-        Ended::Panicked(text) => Err(Stop::Failed(format!("panicked: {text}"))),
+        Ended::Panicked(text) => Err(Stop(format!("panicked: {text}"))),
         Ended::TimedOut => Err(not_within("finished", deadline)),
     };
     for handle in handles {
         let closing = move || async move { handle.shutdown(&Call::default()).await }.boxed_local();
         let closed = match on_own_thread(closing, LIFECYCLE_DEADLINE).await {
             Ended::Done(Ok(())) => Ok(()),
-            Ended::Done(Err(error)) => Err(Stop::Failed(format!("shutdown failed: {error}"))),
-            Ended::Panicked(text) => Err(Stop::Failed(format!("shutdown panicked: {text}"))),
+            Ended::Done(Err(error)) => Err(Stop(format!("shutdown failed: {error}"))),
+            Ended::Panicked(text) => Err(Stop(format!("shutdown panicked: {text}"))),
             Ended::TimedOut => Err(not_within("shut down", LIFECYCLE_DEADLINE)),
         };
         verdict = verdict.and(closed);
@@ -373,5 +372,5 @@ fn panic_text(payload: &(dyn std::any::Any + Send)) -> String {
 }
 
 fn not_within(what: &str, deadline: Duration) -> Stop {
-    Stop::Failed(format!("not {what} within {deadline:?}"))
+    Stop(format!("not {what} within {deadline:?}"))
 }

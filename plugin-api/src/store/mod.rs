@@ -70,7 +70,7 @@ pub trait Store: Send + Sync + 'static {
     /// A watcher that does not read costs commits nothing: when too much waits for it, the stream
     /// ends with an error `unavailable` that may be retried, upon which it watches and lists
     /// again. [`Watchers`] does that for stores that see all commits themselves. The default fails
-    /// with `unsupported`.
+    /// with `unsupported`, for a plugin that says so with `lacks = ["store.watch"]`.
     fn watch(
         &self,
         _call: &Call,

@@ -194,7 +194,11 @@ fn a_plugin_is_tested_in_a_process_of_its_own() {
             &["--filter=nosuch"],
             "no rule has a name that contains \"nosuch\"",
         ),
-        (&["--settings=missing.toml"], "missing.toml"),
+        (&["--settings=missing.toml"], "Cannot read "),
+        (
+            &["--settings=/dev/null"],
+            "Cannot read /dev/null: it is no regular file",
+        ),
     ] {
         let mut all = vec!["plugin", "test", "memory"];
         all.extend(args);

@@ -122,6 +122,18 @@ async fn a_suite_passes_no_bad_plugin() {
     }
 }
 
+/// The zoo's store cannot be watched, and says so to whoever calls, but not in what it declares.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_missing_and_not_declared_has_failed() {
+    let zoo = Zoo::load();
+    let rule = "store.watch.order";
+    let outcome = zoo.outcome(rule, json!({"cage": "sound"}), PATIENCE).await;
+    let Outcome::Failed(reason) = &outcome else {
+        panic!("{outcome:?}");
+    };
+    assert!(reason.contains("`lacks`"), "{reason}");
+}
+
 /// A watch that makes up services is cut before whoever follows it has no memory left.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_registry_without_end_is_noticed() {

@@ -2,7 +2,10 @@
 
 mod name;
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use clap::ValueEnum;
 
@@ -136,18 +139,11 @@ pub(crate) fn run(context: &Context<'_>, args: Args) -> Result<Outcome> {
     let name = args.name.ok_or_else(|| missing("new", "NAME"))?;
     name::check(&name)?;
     let here = context.environment.folder();
-    let sdk = args.sdk_path.or_else(|| {
+    let named = args.sdk_path.or_else(|| {
         let variable = context.environment.get("MICRO_SDK_PATH");
         variable.map(str::to_owned)
     });
-    let sdk = sdk
-        .map(|path| here.join(path))
-        .or_else(sdk::beside_the_program);
-    let sdk = sdk.filter(|sdk| sdk.join("plugin-api/Cargo.toml").is_file());
-    let sdk = sdk.ok_or_else(|| {
-        CliError::plain("The sources of micro-plugin-api are not beside this program")
-            .hint("name their folder with --sdk_path or MICRO_SDK_PATH: a checkout of micro, or PREFIX/share/micro/sdk")
-    })?;
+    let sdk = sources(named.map(|path| here.join(path)))?;
     let folder = here.join(&name);
     if folder.exists() {
         return Err(CliError::plain(format!("{name} already exists")));
@@ -156,11 +152,14 @@ pub(crate) fn run(context: &Context<'_>, args: Args) -> Result<Outcome> {
     let lock = fs::read_to_string(&lock).map_err(|error| CliError::file("read", &lock, &error))?;
     let (code, placeholder) = module.template();
     let quoted = |name: &str| format!("{name:?}");
+    let library = format!("target/release/lib{}.so", name.replace('-', "_"));
+    let profile = profile(&name, module, &library);
     let readme = README
         .replace("ABOUT", module.about())
         .replace("NAME", &name)
         .replace("MODULE", module.name())
-        .replace("LIBRARY", &name.replace('-', "_"));
+        .replace("LIBRARY", &library)
+        .replace("PROFILE", &profile.join("\n    ").replace("    \n", "\n"));
     let files = [
         (".gitignore", "/target\n".to_owned()),
         // The versions that the contract was built and tested with.
@@ -196,8 +195,50 @@ pub(crate) fn run(context: &Context<'_>, args: Args) -> Result<Outcome> {
         format!("cd {name}"),
         "cargo test".to_owned(),
         "cargo build --release".to_owned(),
+        format!("micro plugin test {library}"),
+        String::new(),
+        "serve on it, with these lines as the file mine.toml in its folder:".to_owned(),
+        String::new(),
+    ]);
+    lines.extend(profile);
+    lines.extend([
+        String::new(),
+        "micro server --profile ./mine.toml".to_owned(),
     ]);
     Ok(Output::Lines(lines).into())
+}
+
+/// The sources of ours: in the folder that is named, or beside the program if none is.
+fn sources(named: Option<PathBuf>) -> Result<PathBuf> {
+    let (folder, missing) = match named {
+        Some(folder) => {
+            let missing = format!("{} has no plugin-api/Cargo.toml", folder.display());
+            (Some(folder), missing)
+        }
+        None => {
+            let missing = "The sources of micro-plugin-api are not beside this program";
+            (sdk::beside_the_program(), missing.to_owned())
+        }
+    };
+    let folder = folder.filter(|folder| folder.join("plugin-api/Cargo.toml").is_file());
+    folder.ok_or_else(|| {
+        CliError::plain(missing).hint(
+            "name a checkout of micro, or PREFIX/share/micro/sdk, with --sdk_path or MICRO_SDK_PATH",
+        )
+    })
+}
+
+/// The lines of a profile that picks the plugin.
+fn profile(name: &str, module: Module, library: &str) -> Vec<String> {
+    vec![
+        "extends = \"local\"".to_owned(),
+        String::new(),
+        format!("[{}]", module.name()),
+        format!("plugin = {name:?}"),
+        String::new(),
+        format!("[plugins.{name}]"),
+        format!("path = {library:?}"),
+    ]
 }
 
 /// The manifest of the crate: a package of its own, which finds our crates in `sdk`.
@@ -312,7 +353,11 @@ mod tests {
             &["--plugin", "stove", "mine"],
             "store, blob, stream, broker, registry, runtime",
         );
-        refused(folder.path(), &["--plugin", "store", "mine"], "--sdk_path");
+        let nowhere = folder.path().join("nowhere");
+        let words = ["--plugin", "store", "mine"];
+        let (_, _, err) = micro(folder.path(), &nowhere, &words);
+        let told = format!("{} has no plugin-api/Cargo.toml", nowhere.display());
+        assert!(err.contains(&told) && err.contains("--sdk_path"), "{err}");
         assert!(!folder.path().join("mine").exists());
 
         let (code, out, err) = micro(folder.path(), checkout, &["--plugin", "store", "mine"]);
@@ -320,7 +365,24 @@ mod tests {
         assert!(out.starts_with("Creating plugin mine\n"), "{out}");
         let read = |file: &str| fs::read_to_string(folder.path().join("mine").join(file)).unwrap();
         assert!(read("src/lib.rs").contains("name: \"mine\""));
-        assert!(read("README.md").contains("libmine.so"));
+        let readme = read("README.md");
+        let (_, profile) = out.split_once("mine.toml in its folder:\n\n").unwrap();
+        let (profile, last) = profile.split_once("\n\nmicro server").unwrap();
+        assert!(last.ends_with("--profile ./mine.toml\n"), "{out}");
+        let library = "target/release/libmine.so";
+        for text in [&out, &readme] {
+            assert!(
+                text.contains(&format!("micro plugin test {library}")),
+                "{text}"
+            );
+        }
+        let table: toml::Table = profile.parse().unwrap();
+        assert_eq!(table["store"]["plugin"].as_str(), Some("mine"));
+        let path = &table["plugins"]["mine"]["path"];
+        assert_eq!(path.as_str(), Some(library));
+        for line in profile.lines() {
+            assert!(readme.contains(line), "{line:?}: {readme}");
+        }
         assert!(read("Cargo.toml").contains("[lib]"));
         assert!(read("Cargo.lock").contains("abi_stable"));
         refused(

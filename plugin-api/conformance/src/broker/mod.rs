@@ -111,7 +111,7 @@ impl Inbox {
         match tokio::time::timeout(PATIENCE, self.0.next()).await {
             Ok(Some(delivery)) => Ok(delivery?),
             Ok(None) => Err(failed("the subscription ended by itself")),
-            Err(_) => Err(Stop::Failed(format!("no message came within {PATIENCE:?}"))),
+            Err(_) => Err(Stop(format!("no message came within {PATIENCE:?}"))),
         }
     }
 
@@ -134,7 +134,7 @@ impl Inbox {
 fn number(delivery: &Delivery) -> Verdict<u64> {
     let text = delivery.message.header.get(NUMBER);
     text.and_then(|text| text.parse().ok())
-        .ok_or_else(|| Stop::Failed(format!("the header {NUMBER} came as {text:?}")))
+        .ok_or_else(|| Stop(format!("the header {NUMBER} came as {text:?}")))
 }
 
 /// Reads all inboxes until `count` messages have come to them together; what each got.
@@ -148,7 +148,7 @@ async fn collect(inboxes: Vec<Inbox>, count: usize) -> Verdict<Vec<Vec<u64>>> {
             Ok(None) => return Err(failed("the subscriptions ended by themselves")),
             Err(_) => {
                 let text = format!("{come} of {count} messages came within {PATIENCE:?}");
-                return Err(Stop::Failed(text));
+                return Err(Stop(text));
             }
         }
     }
@@ -173,5 +173,5 @@ fn shared(got: &[Vec<u64>], count: u64) -> Verdict {
 }
 
 fn failed(reason: &str) -> Stop {
-    Stop::Failed(reason.to_owned())
+    Stop(reason.to_owned())
 }

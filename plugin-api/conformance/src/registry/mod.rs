@@ -109,8 +109,8 @@ impl Changes {
         let patience = Duration::from_secs(10);
         match tokio::time::timeout(patience, self.0.next()).await {
             Ok(Some(change)) => Ok(in_order(change?)),
-            Ok(None) => Err(Stop::Failed("the watch ended by itself".to_owned())),
-            Err(_) => Err(Stop::Failed(format!("no change came within {patience:?}"))),
+            Ok(None) => Err(Stop("the watch ended by itself".to_owned())),
+            Err(_) => Err(Stop(format!("no change came within {patience:?}"))),
         }
     }
 
@@ -121,13 +121,13 @@ impl Changes {
             match self.next().await? {
                 Change::Present(_) if present.len() == MOST_ITEMS => {
                     let text = format!("more than {MOST_ITEMS} services came before Synced");
-                    return Err(Stop::Failed(text));
+                    return Err(Stop(text));
                 }
                 Change::Present(service) => present.push(service),
                 Change::Synced => return Ok(present),
                 other => {
                     let text = format!("{other:?} came before what was there had been told");
-                    return Err(Stop::Failed(text));
+                    return Err(Stop(text));
                 }
             }
         }

@@ -193,7 +193,7 @@ async fn slow(registry: RegistryHandle) -> Verdict {
             }
         }
         Err(_) => {
-            return Err(Stop::Failed(format!(
+            return Err(Stop(format!(
                 "the slow watcher knows {known:?} after {patience:?}"
             )));
         }

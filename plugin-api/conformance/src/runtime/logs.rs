@@ -108,10 +108,7 @@ async fn since(subject: Subject) -> Verdict {
     tokio::time::sleep(Duration::from_millis(50)).await;
     let path = scope.file("prints");
     if let Err(error) = tokio::fs::write(&path, "").await {
-        return Err(crate::check::Stop::Failed(format!(
-            "{}: {error}",
-            path.display()
-        )));
+        return Err(crate::check::Stop(format!("{}: {error}", path.display())));
     }
     scope.exit("prints").await?;
     let options = LogOptions {
@@ -151,10 +148,7 @@ async fn follow(subject: Subject) -> Verdict {
     )?;
     let path = scope.file("prints");
     if let Err(error) = tokio::fs::write(&path, "").await {
-        return Err(crate::check::Stop::Failed(format!(
-            "{}: {error}",
-            path.display()
-        )));
+        return Err(crate::check::Stop(format!("{}: {error}", path.display())));
     }
     same(
         "the second line",

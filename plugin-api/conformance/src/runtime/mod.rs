@@ -168,7 +168,7 @@ impl Scope {
             Ok(found.as_ref().is_some_and(&is))
         })
         .await?;
-        found.ok_or_else(|| Stop::Failed(format!("{name} is not listed")))
+        found.ok_or_else(|| Stop(format!("{name} is not listed")))
     }
 
     /// Waits until the instance has ended for good; how.
@@ -180,7 +180,7 @@ impl Scope {
             .state
         {
             State::Exited(exit) => Ok(exit),
-            other => Err(Stop::Failed(format!("{other:?} is no end"))),
+            other => Err(Stop(format!("{other:?} is no end"))),
         }
     }
 
@@ -237,7 +237,7 @@ async fn next<T>(stream: &mut BoxStream<Result<T>>) -> Verdict<Option<T>> {
     let patience = Duration::from_secs(10);
     match tokio::time::timeout(patience, stream.next()).await {
         Ok(item) => Ok(item.transpose()?),
-        Err(_) => Err(Stop::Failed(format!("nothing came within {patience:?}"))),
+        Err(_) => Err(Stop(format!("nothing came within {patience:?}"))),
     }
 }
 
@@ -248,7 +248,7 @@ async fn change(
 ) -> Verdict<InstanceChange> {
     loop {
         let Some(change) = next(changes).await? else {
-            return Err(Stop::Failed("the watch ended by itself".to_owned()));
+            return Err(Stop("the watch ended by itself".to_owned()));
         };
         match &change {
             InstanceChange::Present(instance)
@@ -285,5 +285,5 @@ async fn runs(scope: &Scope, name: &str) -> Verdict<Instance> {
         found.as_ref().is_some_and(running),
         "{name} should run: {found:?}"
     );
-    found.ok_or_else(|| Stop::Failed(format!("{name} is not listed")))
+    found.ok_or_else(|| Stop(format!("{name} is not listed")))
 }

@@ -56,9 +56,9 @@ async fn start_end_stop(subject: Subject) -> Verdict {
     match change(&scope, &mut changes).await? {
         InstanceChange::Exited(instance) => match instance.state {
             State::Exited(exit) => same("the code", exit.code, Some(1))?,
-            other => return Err(Stop::Failed(format!("{other:?} is no end"))),
+            other => return Err(Stop(format!("{other:?} is no end"))),
         },
-        other => return Err(Stop::Failed(format!("{other:?} instead of its end"))),
+        other => return Err(Stop(format!("{other:?} instead of its end"))),
     }
     scope.stop("one", 0).await?;
     let seen = change(&scope, &mut changes).await?;

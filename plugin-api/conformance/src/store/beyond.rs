@@ -56,7 +56,7 @@ async fn is_there(store: StoreHandle, database: String) -> Verdict {
     let scope = Scope::of(store, database);
     for key in keys() {
         let Some(record) = scope.read(&key).await? else {
-            return Err(Stop::Failed(format!("{key:?} is gone")));
+            return Err(Stop(format!("{key:?} is gone")));
         };
         same("the value", record.value, text(&key).value)?;
         same("the expiry", record.expiry, Some(LATE))?;

@@ -104,7 +104,7 @@ async fn creators(store: StoreHandle) -> Verdict {
             }
         }
         let [(task, version)] = winners[..] else {
-            return Err(Stop::Failed(format!("{} creators won", winners.len())));
+            return Err(Stop(format!("{} creators won", winners.len())));
         };
         let record = scope.read(&format!("k{round}")).await?;
         let seen = record.map(|r| (String::from_utf8_lossy(&r.value).into_owned(), r.version));
@@ -122,11 +122,11 @@ async fn counter(store: StoreHandle) -> Verdict {
             let mut done = 0;
             while done < 10 {
                 let Some(record) = scope.read("n").await? else {
-                    return Err(Stop::Failed("the counter is gone".into()));
+                    return Err(Stop("the counter is gone".into()));
                 };
                 let n: u64 = String::from_utf8_lossy(&record.value)
                     .parse()
-                    .map_err(|_| Stop::Failed("the counter is no number".into()))?;
+                    .map_err(|_| Stop("the counter is no number".into()))?;
                 let put = text(&(n + 1).to_string());
                 match scope
                     .write("n", Precondition::Version(record.version), put)

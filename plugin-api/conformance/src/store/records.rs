@@ -87,7 +87,7 @@ async fn what_was_put(store: StoreHandle) -> Verdict {
     };
     let version = scope.write("key", Precondition::Any, put.clone()).await?;
     let Some(record) = scope.read("key").await? else {
-        return Err(crate::check::Stop::Failed("the record is not there".into()));
+        return Err(crate::check::Stop("the record is not there".into()));
     };
     same("key", record.key.as_str(), "key")?;
     same("value", &record.value, &put.value)?;

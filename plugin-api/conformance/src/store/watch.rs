@@ -72,8 +72,8 @@ impl Changes {
         let patience = Duration::from_secs(10);
         match tokio::time::timeout(patience, self.0.next()).await {
             Ok(Some(change)) => Ok(change?),
-            Ok(None) => Err(Stop::Failed("the watch ended by itself".to_owned())),
-            Err(_) => Err(Stop::Failed(format!("no change came within {patience:?}"))),
+            Ok(None) => Err(Stop("the watch ended by itself".to_owned())),
+            Err(_) => Err(Stop(format!("no change came within {patience:?}"))),
         }
     }
 
@@ -313,11 +313,11 @@ async fn slow(store: StoreHandle) -> Verdict {
             }
             Ok(None) => {
                 let text = format!("the slow watch ended after {told} changes without an error");
-                return Err(Stop::Failed(text));
+                return Err(Stop(text));
             }
             Err(_) => {
                 let text = format!("the slow watcher was told {told} changes, then nothing more");
-                return Err(Stop::Failed(text));
+                return Err(Stop(text));
             }
         }
     }

@@ -181,7 +181,7 @@ impl Consumer {
 }
 
 fn failed(reason: &str) -> Stop {
-    Stop::Failed(reason.to_owned())
+    Stop(reason.to_owned())
 }
 
 fn text(event: &Event) -> String {

@@ -2,6 +2,7 @@
 
 use micro_loader::Loader;
 use micro_plugin_api::__abi::schema;
+use micro_profile::ProfileError;
 use serde_json::{Map, Value, json};
 
 use super::inspect::absolute;
@@ -125,11 +126,12 @@ async fn settings(places: &Places, named: Option<&str>, file: &File) -> Result<M
         };
     };
     let path = places.path(named);
-    if let Err(error) = std::fs::metadata(&path) {
-        return Err(CliError::file("read", &path, &error));
-    }
-    let slot = micro_profile::settings(&path, &file.name, &places.profiles)
-        .map_err(|error| CliError::plain(error.to_string()))?;
+    let slot = micro_profile::settings(&path, &file.name, &places.profiles);
+    let slot = slot.map_err(|error| match error {
+        // To it every file is a profile.
+        ProfileError::Read { path, source } => CliError::file("read", &path, &source),
+        error => CliError::plain(error.to_string()),
+    })?;
     let problems = schema::check(&described?.schema, &Value::Object(slot.settings.clone()));
     if problems.is_empty() {
         return Ok(slot.settings);
